@@ -1,0 +1,1 @@
+//! Who somebody is: tokens and API keys become a Principal.

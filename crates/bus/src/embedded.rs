@@ -1,0 +1,1 @@
+//! The embedded engine: an SQLite log in one process.

@@ -1,0 +1,1 @@
+//! Terminates client connections and fans events out to them.

@@ -1,0 +1,1 @@
+//! The one gRPC address that Django needs.

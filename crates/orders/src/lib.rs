@@ -1,0 +1,1 @@
+//! The orders domain: status, versions, timers, and who may read the feeds.

@@ -1,0 +1,1 @@
+//! What every process does the same: settings, telemetry, health, metrics, gRPC, drain, access, database.

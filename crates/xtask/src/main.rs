@@ -1,0 +1,2 @@
+//! Chores: test, lint, and what they need installed.
+fn main() {}
