@@ -1,1 +1,74 @@
-//! What every process does the same: settings, telemetry, health, metrics, gRPC, drain, access, database.
+//! What every process of the tier does the same way: settings, logs and metrics, health, gRPC doors and links,
+//! access decisions, databases, shutdown.
+//!
+//! A role (the edge, the gateway, a domain) is a function `run(settings, parts)`: it gets [`Parts`], starts its
+//! tasks under [`Shutdown`], says when it is ready, and ends when it is told to.
+//!
+//! Invariant: knows how a service runs, never what a domain means.
+
+pub mod access;
+pub mod admin;
+mod clock;
+mod database;
+pub mod domain;
+pub mod grpc;
+mod metrics;
+mod readiness;
+mod settings;
+mod shutdown;
+mod telemetry;
+
+use std::sync::Arc;
+
+use platepal_bus::Bus;
+
+pub use clock::Clock;
+pub use database::{Database, DatabaseError};
+pub use metrics::Metrics;
+pub use readiness::{Gate, Readiness};
+pub use settings::Settings;
+pub use shutdown::Shutdown;
+pub use telemetry::init_logs;
+
+/// What a role is given. Cheap to clone.
+#[derive(Clone)]
+pub struct Parts {
+    /// The settings that all roles share.
+    pub settings: Arc<Settings>,
+    /// Where events are kept and told.
+    pub bus: Arc<dyn Bus>,
+    /// How to reach the domains.
+    pub links: grpc::Links,
+    /// The keys that open gRPC to others; empty on loopback only.
+    pub keys: platepal_auth::ApiKeys,
+    /// The one source of time.
+    pub clock: Clock,
+    /// When to end.
+    pub shutdown: Shutdown,
+    /// Where a role says that it can work.
+    pub readiness: Readiness,
+}
+
+/// Why a role could not start or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    /// An address is taken or not ours.
+    #[error("can't listen on {address}, set by {setting}: {source}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Where it comes from.
+        setting: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The database can't be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The bus can't be used.
+    #[error(transparent)]
+    Bus(#[from] platepal_bus::BusError),
+    /// Anything else, said by the role.
+    #[error("{0}")]
+    Other(String),
+}

@@ -1,0 +1,137 @@
+//! What every domain answers to the gateway and the edge: one trait, one gRPC service.
+//!
+//! Five domains differ in their rules, not in how they are asked. A domain implements [`Domain`] and its own
+//! public service; [`service`] turns the trait into `DomainService`.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use platepal_auth::Principal;
+use platepal_events::{Channel, Event, Position, Timestamp};
+use platepal_proto::v1::{self, domain_service_server as server};
+use tonic::{Request, Response, Status};
+
+use crate::{Clock, grpc::invalid};
+
+/// Whether a principal may read a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Yes, and the answer holds for so long.
+    Allowed(Duration),
+    /// No; the reason is for logs and people.
+    Denied(String),
+    /// Nobody could say now; a later attempt may succeed.
+    Undecided(String),
+}
+
+/// A channel's state for a newcomer.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The state as an event, and the position up to which it includes the channel's events; `None` when
+    /// there is no state yet.
+    pub state: Option<(Event, Position)>,
+}
+
+/// What a domain can be asked.
+#[async_trait]
+pub trait Domain: Send + Sync + 'static {
+    /// An event of a type that this domain owns: decide, keep, tell. Answers when it is kept.
+    async fn publish(&self, event: Event, channels: Vec<Channel>) -> Result<v1::PublishResponse, Status>;
+    /// May this principal read this channel? `token` is the user's own, for asking Django.
+    async fn authorize(&self, principal: &Principal, token: &str, channel: &Channel) -> Verdict;
+    /// What a newcomer to a channel must know.
+    async fn snapshot(&self, channel: &Channel) -> Result<Snapshot, Status>;
+    /// Allows a user to read a channel.
+    async fn grant(&self, user: &str, channel: &Channel, expires_at: Option<Timestamp>) -> Result<(), Status>;
+    /// Takes a grant back and tells the edges; true if there was one.
+    async fn revoke(&self, user: &str, channel: &Channel) -> Result<bool, Status>;
+}
+
+/// The gRPC service of a domain.
+pub fn service<D: Domain>(
+    domain: Arc<D>,
+    clock: Clock,
+    message_bytes_max: usize,
+) -> server::DomainServiceServer<Adapter<D>> {
+    server::DomainServiceServer::new(Adapter { domain, clock })
+        .max_decoding_message_size(message_bytes_max)
+        .max_encoding_message_size(message_bytes_max)
+}
+
+/// Translates between the messages and [`Domain`]; decides nothing.
+#[derive(Debug)]
+pub struct Adapter<D> {
+    domain: Arc<D>,
+    clock: Clock,
+}
+
+fn channel(text: &str) -> Result<Channel, Status> {
+    text.parse().map_err(|why| invalid("channel", why))
+}
+
+#[async_trait]
+impl<D: Domain> server::DomainService for Adapter<D> {
+    async fn publish(
+        &self,
+        request: Request<v1::PublishRequest>,
+    ) -> Result<Response<v1::PublishResponse>, Status> {
+        let v1::PublishRequest { event, channels } = request.into_inner();
+        let event = Event::parse(event.unwrap_or_default(), self.clock.now())
+            .map_err(|why| invalid(&format!("event.{}", why.field()), why))?;
+        let channels = channels.iter().map(|name| channel(name)).collect::<Result<Vec<_>, _>>()?;
+        self.domain.publish(event, channels).await.map(Response::new)
+    }
+
+    async fn authorize(
+        &self,
+        request: Request<v1::AuthorizeRequest>,
+    ) -> Result<Response<v1::AuthorizeResponse>, Status> {
+        let v1::AuthorizeRequest { principal, channel: name, token } = request.into_inner();
+        let principal = principal.ok_or_else(|| invalid("principal", "must be set"))?;
+        let v1::Principal { user_id, roles, restaurant_ids } = principal;
+        // The edge has verified the token; its expiry is the edge's business.
+        let principal = Principal::from_parts(user_id, &roles, restaurant_ids);
+        let verdict = self.domain.authorize(&principal, &token, &channel(&name)?).await;
+        let (decision, reason, valid_for) = match verdict {
+            Verdict::Allowed(valid_for) => (v1::Decision::Allowed, String::new(), valid_for),
+            Verdict::Denied(reason) => (v1::Decision::Denied, reason, Duration::ZERO),
+            Verdict::Undecided(reason) => (v1::Decision::Undecided, reason, Duration::ZERO),
+        };
+        Ok(Response::new(v1::AuthorizeResponse {
+            decision: decision.into(),
+            reason,
+            valid_for: prost_types::Duration::try_from(valid_for).ok(),
+        }))
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<v1::SnapshotRequest>,
+    ) -> Result<Response<v1::SnapshotResponse>, Status> {
+        let snapshot = self.domain.snapshot(&channel(&request.into_inner().channel)?).await?;
+        let (event, position) = snapshot.state.unzip();
+        Ok(Response::new(v1::SnapshotResponse {
+            event: event.as_ref().map(v1::Event::from),
+            position: position.map(v1::Position::from),
+        }))
+    }
+
+    async fn grant(&self, request: Request<v1::GrantRequest>) -> Result<Response<v1::GrantResponse>, Status> {
+        let v1::GrantRequest { user_id, channel: name, expires_at } = request.into_inner();
+        if user_id.is_empty() || user_id.len() > 64 {
+            return Err(invalid("user_id", "must be 1-64 characters"));
+        }
+        let expires_at = expires_at.map(Timestamp::try_from).transpose().map_err(|why| invalid("expires_at", why))?;
+        self.domain.grant(&user_id, &channel(&name)?, expires_at).await?;
+        Ok(Response::new(v1::GrantResponse {}))
+    }
+
+    async fn revoke(
+        &self,
+        request: Request<v1::RevokeRequest>,
+    ) -> Result<Response<v1::RevokeResponse>, Status> {
+        let v1::RevokeRequest { user_id, channel: name } = request.into_inner();
+        let existed = self.domain.revoke(&user_id, &channel(&name)?).await?;
+        Ok(Response::new(v1::RevokeResponse { existed }))
+    }
+}
