@@ -1,1 +1,37 @@
-//! Real servers and real tiers for tests; hides ports, waiting and cleaning up, never behaviour.
+//! Real servers and real tiers for tests: NATS, PostgreSQL, the `platepal-realtime` binary in any shape, and
+//! the clients that talk to them.
+//!
+//! Hides ports, waiting and cleaning up, never behaviour: nothing here stands in for a part of the system.
+//! What is started is stopped when its value is dropped, and what it printed is shown when the test fails.
+//!
+//! Invariant: knows the outside of the tier (environment, addresses, wire formats), no code of it.
+//!
+//! A broken test environment is a failed test, so everything here panics with a sentence that says what to do
+//! instead of returning errors.
+#![allow(clippy::expect_used, clippy::print_stderr)]
+
+mod client;
+mod feed;
+pub mod http;
+mod nats;
+pub mod ports;
+mod postgres;
+mod process;
+mod proxy;
+mod seed;
+mod socket;
+mod tier;
+mod token;
+mod wait;
+
+pub use client::{ApiKey, Clients};
+pub use feed::PlatePalClient;
+pub use nats::NatsServer;
+pub use postgres::Postgres;
+pub use process::{Ended, Process};
+pub use proxy::Proxy;
+pub use seed::{rng, seed};
+pub use socket::{Connect, Next, Refusal, Socket};
+pub use tier::{Bus, Role, Shape, Tier, TierBuilder};
+pub use token::Token;
+pub use wait::{PATIENCE, eventually, poll};
