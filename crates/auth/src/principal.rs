@@ -1,0 +1,177 @@
+//! [`Principal`]: who somebody is, as their token says.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use platepal_events::Timestamp;
+use serde_json::Value;
+
+/// The longest id of a user, in characters: as long as the id of a channel may be.
+const USER_ID_CHARS_MAX: usize = 64;
+
+/// The id of a user as text: `7` whether the token says `7` or `"7"`. Never empty, at most 64 characters, none
+/// of them a space or a control character. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(Arc<str>);
+
+/// A text can't be the id of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a user id has 1 to 64 characters, without spaces")]
+pub struct UserIdError;
+
+impl UserId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// From a claim: a whole number or a text.
+    pub(crate) fn from_claim(claim: &Value) -> Option<Self> {
+        id_text(claim)?.parse().ok()
+    }
+}
+
+impl FromStr for UserId {
+    type Err = UserIdError;
+
+    fn from_str(text: &str) -> Result<Self, UserIdError> {
+        let is_wrong = |c: char| c.is_whitespace() || c.is_control();
+        let fits = !text.is_empty() && text.chars().nth(USER_ID_CHARS_MAX).is_none();
+        if fits && !text.contains(is_wrong) { Ok(Self(text.into())) } else { Err(UserIdError) }
+    }
+}
+
+impl AsRef<str> for UserId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What somebody is to PlatePal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Orders food.
+    Customer,
+    /// Owns a restaurant.
+    Restaurant,
+    /// Brings orders.
+    Delivery,
+    /// Runs the platform.
+    Admin,
+    /// Helps the others.
+    Support,
+}
+
+/// A text is the name of no role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a role is one of CUSTOMER, RESTAURANT, DELIVERY, ADMIN, SUPPORT")]
+pub struct RoleError;
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 5] = [Self::Customer, Self::Restaurant, Self::Delivery, Self::Admin, Self::Support];
+
+    /// Its name, as Django spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "CUSTOMER",
+            Self::Restaurant => "RESTAURANT",
+            Self::Delivery => "DELIVERY",
+            Self::Admin => "ADMIN",
+            Self::Support => "SUPPORT",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = RoleError;
+
+    /// Upper and lower case mean the same.
+    fn from_str(text: &str) -> Result<Self, RoleError> {
+        Self::ALL.into_iter().find(|role| role.as_str().eq_ignore_ascii_case(text)).ok_or(RoleError)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who somebody is, as a verified token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The user.
+    pub user_id: UserId,
+    /// What they are; empty when the token names no role, as Django's do by default.
+    pub roles: Vec<Role>,
+    /// The restaurants they own, as text; empty when the token names none.
+    pub restaurant_ids: Vec<String>,
+    /// From this moment on the token is refused: its expiry plus the leeway.
+    pub expires_at: Timestamp,
+    /// The token's own id (`jti`).
+    pub token_id: Option<String>,
+    /// For people (`name`).
+    pub name: Option<String>,
+}
+
+impl Principal {
+    /// Whether the token names this role.
+    pub fn has_role(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// Whether the token names this restaurant.
+    pub fn has_restaurant(&self, id: &str) -> bool {
+        self.restaurant_ids.iter().any(|own| own == id)
+    }
+
+    /// Whether the token is no longer good.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now >= self.expires_at
+    }
+}
+
+/// An id that is written as a whole number or as text.
+pub(crate) fn id_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_role_is_read_in_any_case_and_printed_in_one() {
+        for role in Role::ALL {
+            assert_eq!(role.to_string().to_lowercase().parse(), Ok(role));
+        }
+        assert_eq!("is_staff".parse::<Role>(), Err(RoleError));
+    }
+
+    #[test]
+    fn a_user_id_has_no_spaces_and_an_end() {
+        assert!("7".parse::<UserId>().is_ok());
+        assert!("2f1c7a52-0f4e-4a8e-9d57-6a3d2b5c9e10".parse::<UserId>().is_ok());
+        assert!("é".repeat(64).parse::<UserId>().is_ok(), "characters count, not bytes");
+        for wrong in ["", " 7", "7\n", "a\0b", &"7".repeat(65)] {
+            assert!(wrong.parse::<UserId>().is_err(), "{wrong:?}");
+        }
+    }
+}

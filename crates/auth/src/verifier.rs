@@ -1,0 +1,189 @@
+//! [`Verifier`]: from a token to a [`Principal`].
+
+use std::{str::FromStr, sync::Arc};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, AlgorithmFamily};
+use platepal_events::Timestamp;
+use serde::Deserialize;
+
+use crate::{
+    KeyError, Principal, Settings, TokenError,
+    claims::{Claims, Rules},
+    jwks::{Jwks, KeySet},
+    keys::{self, Key},
+    measure,
+};
+
+/// Verifies tokens. Cheap to clone; clones share keys. Dropping the last stops the fetching of the key set.
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    rules: Rules,
+    keys: Vec<Key>,
+    jwks: Option<Jwks>,
+    token_bytes_max: usize,
+}
+
+/// Why a token is not accepted now.
+enum Refusal {
+    Final(TokenError),
+    /// Its key is in no set that was fetched so far; a newer one may have it.
+    KeyMayBeNewer(TokenError),
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl Verifier {
+    /// Prepares the configured keys and, if an issuer publishes a key set, fetches it once and from then on in
+    /// the background. An issuer that can't be reached is no error: it is logged, and tried again.
+    ///
+    /// Needs rustls's crypto provider installed when a key set is configured.
+    ///
+    /// # Errors
+    /// A key that can't be used; [`Settings::check`] reports all of them.
+    pub async fn start(settings: &Settings) -> Result<Self, KeyError> {
+        measure::describe();
+        let keys = keys::configured(settings)
+            .map_err(|mistakes| mistakes.into_iter().next().unwrap_or(KeyError::None))?;
+        let jwks = match settings.trusted_jwks_url()? {
+            Some(url) => Some(Jwks::start(url, settings).await?),
+            None => None,
+        };
+        let token_bytes_max = settings.token_size_max.0;
+        Ok(Self { inner: Arc::new(Inner { rules: Rules::new(settings), keys, jwks, token_bytes_max }) })
+    }
+
+    /// Who sent this token. Waits only if the token is signed with a key that a newer key set may have: then
+    /// the set is fetched, at most once per cooldown.
+    ///
+    /// # Errors
+    /// Why the token is refused, as a sentence for its sender.
+    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Principal, TokenError> {
+        let result = self.decide(token, now).await;
+        let word = result.as_ref().map_or_else(|error| error.word(), |_| "ok");
+        metrics::counter!(measure::TOKENS, "result" => word).increment(1);
+        result
+    }
+
+    /// Whether there is a key to verify with, for readiness: false only while the issuer's key set could not
+    /// be fetched even once and no key is configured besides it.
+    pub fn has_keys(&self) -> bool {
+        !self.inner.keys.is_empty() || self.inner.jwks.as_ref().is_some_and(|jwks| jwks.current().is_loaded())
+    }
+
+    async fn decide(&self, token: &str, now: Timestamp) -> Result<Principal, TokenError> {
+        let Inner { jwks, .. } = &*self.inner;
+        let set = jwks.as_ref().map(Jwks::current);
+        match (self.inner.decide(token, now, set.as_deref()), jwks, &set) {
+            (Ok(principal), ..) => Ok(principal),
+            (Err(Refusal::KeyMayBeNewer(error)), Some(jwks), Some(seen)) => {
+                let Some(newer) = jwks.newer_than(seen).await else { return Err(error) };
+                self.inner.decide(token, now, Some(&*newer)).map_err(Refusal::into_error)
+            }
+            (Err(refusal), ..) => Err(refusal.into_error()),
+        }
+    }
+}
+
+impl Inner {
+    fn decide(&self, token: &str, now: Timestamp, set: Option<&KeySet>) -> Result<Principal, Refusal> {
+        if token.is_empty() {
+            return Err(TokenError::Missing.into());
+        }
+        if token.len() > self.token_bytes_max {
+            return Err(TokenError::TooLong.into());
+        }
+        let token = Parts::split(token)?;
+        self.check_signature(&token, set)?;
+        Ok(self.rules.principal(&token.claims()?, now)?)
+    }
+
+    fn check_signature(&self, token: &Parts<'_>, set: Option<&KeySet>) -> Result<(), Refusal> {
+        let header = token.header()?;
+        // The token may choose among our keys, by algorithm and id, and nothing else.
+        let Ok(algorithm) = Algorithm::from_str(&header.alg) else {
+            return Err(TokenError::UnknownKey.into());
+        };
+        let configured = self.keys.iter().filter(|key| key.algorithm == algorithm);
+        let published = set.map(KeySet::keys).unwrap_or_default().iter().filter(|key| {
+            key.algorithm == algorithm && (header.kid.is_none() || key.id.is_none() || key.id == header.kid)
+        });
+        let mut error = TokenError::UnknownKey;
+        for key in configured.chain(published) {
+            match key.verifies(token.signature, token.message) {
+                Some(true) => return Ok(()),
+                Some(false) => error = TokenError::BadSignature,
+                None => return Err(TokenError::Malformed.into()),
+            }
+        }
+        // Sets hold public keys, so a newer one can't help a token that is signed with a secret.
+        let set = set.filter(|_| algorithm.family() != AlgorithmFamily::Hmac);
+        match set {
+            Some(set) if !set.is_loaded() => Err(Refusal::KeyMayBeNewer(TokenError::KeysUnavailable)),
+            Some(set) if header.kid.as_deref().is_some_and(|id| !set.has(id)) => {
+                Err(Refusal::KeyMayBeNewer(TokenError::UnknownKey))
+            }
+            _ => Err(error.into()),
+        }
+    }
+}
+
+impl Refusal {
+    fn into_error(self) -> TokenError {
+        match self {
+            Self::Final(error) | Self::KeyMayBeNewer(error) => error,
+        }
+    }
+}
+
+/// The three parts of a compact JWS (RFC 7515, section 3.1).
+struct Parts<'a> {
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+    /// What is signed: the first two with their dot.
+    message: &'a str,
+}
+
+/// What we read of a header. Anything in it that points to a key (`jwk`, `jku`, `x5u`) is ignored.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    /// Extensions that a reader must understand (RFC 7515, section 4.1.11); we know none.
+    crit: Option<serde::de::IgnoredAny>,
+}
+
+impl<'a> Parts<'a> {
+    fn split(token: &'a str) -> Result<Self, TokenError> {
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let (header, payload) = message.split_once('.').ok_or(TokenError::Malformed)?;
+        if payload.contains('.') {
+            return Err(TokenError::Malformed);
+        }
+        Ok(Self { header, payload, signature, message })
+    }
+
+    fn header(&self) -> Result<Header, TokenError> {
+        let header: Header = decode(self.header)?;
+        if header.crit.is_some() { Err(TokenError::Malformed) } else { Ok(header) }
+    }
+
+    fn claims(&self) -> Result<Claims, TokenError> {
+        decode(self.payload)
+    }
+}
+
+fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, TokenError> {
+    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)?;
+    serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)
+}
