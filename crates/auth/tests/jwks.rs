@@ -175,6 +175,8 @@ async fn a_thousand_tokens_with_an_unknown_key_cause_one_request() {
         assert_eq!(verdict.await.unwrap(), Err(TokenError::UnknownKey));
     }
     assert_eq!(issuer.requests(), 2, "the first fetch, and one for all of them");
+    assert_eq!(verdict(&verifier, &Pair::rsa_b().signed()).await, Err(TokenError::UnknownKey));
+    assert_eq!(issuer.requests(), 2, "the cooldown holds for every unknown key");
 }
 
 #[tokio::test]
