@@ -14,9 +14,12 @@
 //!
 //! Invariant: knows channels and events, never a domain.
 
+mod body;
+mod clock;
 mod consumer;
 pub mod embedded;
 mod error;
+mod measure;
 pub mod nats;
 mod settings;
 mod subscription;
@@ -25,9 +28,15 @@ use async_trait::async_trait;
 use platepal_events::{Channel, ChannelKind, Entry, Event, EventId, Position};
 
 pub use consumer::{Consumer, Unacknowledged};
+pub use embedded::Embedded;
 pub use error::BusError;
 pub use settings::Settings;
 pub use subscription::{Delivery, Subscription};
+
+/// The most events in one page of a read.
+pub(crate) const PAGE_EVENTS_MAX: usize = 1_000;
+/// A page ends with the event whose payload exceeds this many bytes in all.
+pub(crate) const PAGE_BYTES_MAX: usize = 2 << 20;
 
 /// Where an event stands in one channel after an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +68,7 @@ pub trait Bus: Send + Sync + 'static {
     async fn append(&self, channels: &[Channel], event: &Event) -> Result<Vec<Appended>, BusError>;
 
     /// Reads a channel's *log* events after an offset (0: from the oldest retained), oldest first, at most
-    /// `limit` (1 to 1,000).
+    /// `limit` (1 to 1,000), and fewer if they are large: there is more if the last one is not the head.
     async fn read(&self, channel: &Channel, after: u64, limit: usize) -> Result<Page, BusError>;
 
     /// The newest position of a channel's log; offset 0 if it never had an event.

@@ -29,5 +29,7 @@ platepal_settings::settings! {
         heal_interval: Duration = "REALTIME_BUS_HEAL_INTERVAL", default "30s", bound { unit: "time", full: "the head of the channel's log is compared with what was delivered", metric: "realtime_bus_gaps_healed_total" };
         /// How long a worker may hold an event before it is delivered again.
         ack_wait: Duration = "REALTIME_BUS_ACK_WAIT", default "30s", bound { unit: "time", full: "the event is delivered again, maybe to another worker of the group", metric: "realtime_bus_redelivered_total" };
+        /// Events that the workers of one group may hold together without having acknowledged them.
+        unacknowledged: usize = "REALTIME_BUS_UNACKNOWLEDGED", default "256", bound { unit: "events per group", full: "the group is given no more until it acknowledges", metric: "realtime_bus_redelivered_total" };
     }
 }
