@@ -1,4 +1,6 @@
 //! Compiles `/proto` with protox, so that nobody needs protoc.
+// Cargo tells a build script by the environment where it is.
+#![allow(clippy::disallowed_methods)]
 
 use std::{env, error::Error, fs, path::PathBuf};
 
