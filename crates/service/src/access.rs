@@ -69,7 +69,7 @@ fn allowed_by_claims(principal: &Principal, channel: &Channel) -> bool {
     let has = |role| principal.has_role(role);
     match channel.kind() {
         ChannelKind::Customer | ChannelKind::Rider => principal.user_id.as_str() == channel.id(),
-        ChannelKind::Restaurant => principal.restaurant_ids.iter().any(|id| id == channel.id()),
+        ChannelKind::Restaurant => principal.has_restaurant(channel.id()),
         ChannelKind::Admin => has(Role::Admin),
         ChannelKind::Chat | ChannelKind::Order => has(Role::Admin) || has(Role::Support),
         ChannelKind::All => true,

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use platepal_auth::Principal;
+use platepal_auth::{Principal, UserIdError};
 use platepal_events::{Channel, Event, Position, Timestamp};
 use platepal_proto::v1::{self, domain_service_server as server};
 use tonic::{Request, Response, Status};
@@ -65,6 +65,27 @@ pub struct Adapter<D> {
     clock: Clock,
 }
 
+/// A verified principal as a message to the domain.
+pub fn principal_message(principal: &Principal) -> v1::Principal {
+    v1::Principal {
+        user_id: principal.user_id.to_string(),
+        roles: principal.roles.iter().map(ToString::to_string).collect(),
+        restaurant_ids: principal.restaurant_ids.clone(),
+    }
+}
+
+/// The principal in a message of the edge, which has verified the token: its expiry is the edge's business.
+pub fn principal_from(message: v1::Principal) -> Result<Principal, UserIdError> {
+    Ok(Principal {
+        user_id: message.user_id.parse()?,
+        roles: message.roles.iter().filter_map(|role| role.parse().ok()).collect(),
+        restaurant_ids: message.restaurant_ids,
+        expires_at: Timestamp::from_micros(i64::MAX),
+        token_id: None,
+        name: None,
+    })
+}
+
 fn channel(text: &str) -> Result<Channel, Status> {
     text.parse().map_err(|why| invalid("channel", why))
 }
@@ -88,9 +109,7 @@ impl<D: Domain> server::DomainService for Adapter<D> {
     ) -> Result<Response<v1::AuthorizeResponse>, Status> {
         let v1::AuthorizeRequest { principal, channel: name, token } = request.into_inner();
         let principal = principal.ok_or_else(|| invalid("principal", "must be set"))?;
-        let v1::Principal { user_id, roles, restaurant_ids } = principal;
-        // The edge has verified the token; its expiry is the edge's business.
-        let principal = Principal::from_parts(user_id, &roles, restaurant_ids);
+        let principal = principal_from(principal).map_err(|why| invalid("principal.user_id", why))?;
         let verdict = self.domain.authorize(&principal, &token, &channel(&name)?).await;
         let (decision, reason, valid_for) = match verdict {
             Verdict::Allowed(valid_for) => (v1::Decision::Allowed, String::new(), valid_for),

@@ -1,7 +1,10 @@
+//! Access over real gRPC and a real HTTP server: what is allowed, what is denied, what is asked again.
+
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use platepal_proto::v1;
 use platepal_settings::Reader;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -29,8 +32,9 @@ fn access(variables: &[(&str, String)], grants: &[(&'static str, &'static str)])
 }
 
 fn user(id: &str, roles: &[&str], restaurants: &[&str]) -> Principal {
-    let roles: Vec<String> = roles.iter().map(|role| (*role).to_owned()).collect();
-    Principal::from_parts(id.to_owned(), &roles, restaurants.iter().map(|id| (*id).to_owned()).collect())
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let message = v1::Principal { user_id: id.to_owned(), roles: owned(roles), restaurant_ids: owned(restaurants) };
+    crate::domain::principal_from(message).unwrap()
 }
 
 fn channel(name: &str) -> Channel {

@@ -10,7 +10,7 @@ use tonic::{
     service::{Routes, RoutesBuilder},
     transport,
 };
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 use super::{MemoryDoor, key::CheckKey};
 use crate::{Parts, RoleError};
@@ -81,6 +81,7 @@ impl Server {
         let mut routes = routes.routes();
         if let Some(fallback) = fallback {
             let router = std::mem::take(routes.axum_router_mut());
+            let fallback = fallback.map_request(|request: http::Request<axum::body::Body>| request.map(Body::new));
             *routes.axum_router_mut() = router.fallback_service(fallback);
         }
         let routes = routes.prepare();
