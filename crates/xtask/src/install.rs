@@ -17,6 +17,7 @@ use crate::{
 /// The NATS server that the tests are written for.
 const NATS_VERSION: &str = "2.15.1";
 const DENY_VERSION: &str = "0.20.2";
+const NEXTEST_VERSION: &str = "0.9.143";
 
 /// Something that a chore needs: how to find it, how to get it.
 pub(crate) struct Need {
@@ -32,8 +33,9 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     Need { name: "PostgreSQL", find: || postgres().map(shown), install: || apt(&["postgresql"]) },
     Need {
         name: "cargo-nextest",
-        find: || cargo_tool("cargo-nextest"),
-        install: || cargo_install("cargo-nextest", &[]),
+        // Any version that is there will do.
+        find: || place::program("cargo-nextest").map(shown),
+        install: || cargo_install("cargo-nextest", NEXTEST_VERSION),
     },
 ];
 
@@ -49,11 +51,11 @@ pub(crate) const FOR_LINTS: &[Need] = &[
         find: || quiet(command("cargo", ["clippy", "--version"])),
         install: || component("clippy"),
     },
-    // A debug build of it is made in a third of the time, and takes seconds to check our tree.
     Need {
         name: "cargo-deny",
-        find: || cargo_tool("cargo-deny"),
-        install: || cargo_install(&format!("cargo-deny@{DENY_VERSION}"), &["--profile", "dev"]),
+        // Another version may not understand deny.toml.
+        find: || quiet(command("cargo-deny", ["--version"])).filter(|text| text.contains(DENY_VERSION)),
+        install: || cargo_install("cargo-deny", DENY_VERSION),
     },
 ];
 
@@ -115,14 +117,11 @@ fn postgres() -> Option<PathBuf> {
     found.next().or_else(|| place::program("initdb"))
 }
 
-fn cargo_tool(name: &str) -> Option<String> {
-    place::program(name).map(shown)
-}
-
-fn cargo_install(package: &str, more: &[&str]) -> Result<()> {
-    let tools = shown(place::tools());
-    let arguments = ["install", "--locked", package, "--root", tools.as_str()];
-    let mut install = command("cargo", arguments.iter().chain(more));
+fn cargo_install(name: &str, version: &str) -> Result<()> {
+    let (package, tools) = (format!("{name}@{version}"), shown(place::tools()));
+    // A debug build is sooner there, and quick enough for what these do.
+    let arguments = ["install", "--locked", package.as_str(), "--profile", "dev", "--root", tools.as_str()];
+    let mut install = command("cargo", arguments);
     // Its build is not ours to keep; without this it would stay in CI's cache for good.
     install.env_remove("CARGO_TARGET_DIR");
     run(install)
