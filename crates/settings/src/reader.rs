@@ -193,6 +193,7 @@ mod tests {
 
         let mut reader = Reader::new([("REALTIME_KETTLE_KEY_FILE", path.clone())]);
         let kettle = reader.read::<Kettle>().unwrap();
+        assert_eq!((kettle.litres, kettle.boil), (2, Duration::from_secs(90)));
         assert_eq!(kettle.key.reveal(), "open sesame, please");
         assert_eq!(format!("{:?}", kettle.key), "Secret(…)");
         reader.finish(Kettle::SPECS).unwrap();
