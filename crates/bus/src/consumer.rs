@@ -18,7 +18,7 @@ pub struct Consumer {
 /// An event that the group must acknowledge after its own commit. Dropping it means that it is delivered
 /// again, after [`Settings::ack_wait`](crate::Settings::ack_wait).
 pub struct Unacknowledged {
-    /// The event.
+    /// The event. Its `previous_offset` is not known to every engine, and then 0.
     pub entry: Entry,
     receipt: Box<dyn Receipt>,
 }

@@ -153,7 +153,7 @@ impl Bus for Embedded {
         let feed = self.live.attach(channel, self.settings.subscription_queue).ok_or_else(closed)?;
         let head = self.readers.head(channel).await?;
         let log = Arc::new(Arc::clone(&self.readers));
-        Ok(Subscription::new(channel.clone(), log, feed, head, self.settings.heal_interval))
+        Ok(Subscription::new(channel.clone(), log, feed, head, &self.settings))
     }
 
     async fn consume(&self, group: &str, kinds: &[ChannelKind]) -> Result<Consumer, BusError> {

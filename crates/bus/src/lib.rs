@@ -30,6 +30,7 @@ use platepal_events::{Channel, ChannelKind, Entry, Event, EventId, Position};
 pub use consumer::{Consumer, Unacknowledged};
 pub use embedded::Embedded;
 pub use error::BusError;
+pub use nats::Nats;
 pub use settings::Settings;
 pub use subscription::{Delivery, Subscription};
 
@@ -52,10 +53,11 @@ pub struct Appended {
 pub struct Page {
     /// Oldest first, each the predecessor of the next.
     pub entries: Vec<Entry>,
-    /// The newest position of the channel when the page was read; offset 0 if it never had an event.
+    /// The newest position of the channel when the page was read, as [`Bus::head`] says it.
     pub head: Position,
     /// False: events between the asked offset and the first entry are no longer retained, or the engine can't
-    /// tell that none are missing.
+    /// tell that none are missing. NATS can't tell it of a read from 0 once events of any channel have left;
+    /// from every position that it gave, it can.
     pub complete: bool,
 }
 
@@ -71,7 +73,8 @@ pub trait Bus: Send + Sync + 'static {
     /// `limit` (1 to 1,000), and fewer if they are large: there is more if the last one is not the head.
     async fn read(&self, channel: &Channel, after: u64, limit: usize) -> Result<Page, BusError>;
 
-    /// The newest position of a channel's log; offset 0 if it never had an event.
+    /// The newest position of a channel's log. If it has no event: a place before all that will come, offset 0
+    /// or, where channels are counted together, the newest offset of all.
     async fn head(&self, channel: &Channel) -> Result<Position, BusError>;
 
     /// The offset at which a retained *log* event of a channel stands; `None` if it is not retained.

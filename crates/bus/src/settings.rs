@@ -21,7 +21,7 @@ platepal_settings::settings! {
         replicas: u16 = "REALTIME_BUS_REPLICAS", default "1";
         /// How long one append or read may take.
         request_timeout: Duration = "REALTIME_BUS_REQUEST_TIMEOUT", default "5s", bound { unit: "time", full: "the caller is told that the bus is unavailable, and may repeat", metric: "realtime_bus_errors_total" };
-        /// Appends waiting for the embedded log's next commit.
+        /// Appends waiting to be kept.
         append_queue: usize = "REALTIME_BUS_APPEND_QUEUE", default "4096", bound { unit: "appends", full: "callers wait, up to the request timeout", metric: "realtime_bus_append_queue" };
         /// Live events waiting for one subscription.
         subscription_queue: usize = "REALTIME_BUS_SUBSCRIPTION_QUEUE", default "1024", bound { unit: "events per subscription", full: "the rest is read from the log when the reader catches up", metric: "realtime_bus_gaps_healed_total" };

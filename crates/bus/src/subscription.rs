@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use self::newest::Newest;
-use crate::{BusError, Page, measure};
+use crate::{BusError, Page, Settings, measure};
 
 /// Events read from the log at once while healing.
 const HEAL_PAGE_EVENTS: usize = 256;
@@ -58,9 +58,17 @@ pub(crate) trait Log: Send + Sync {
 pub(crate) struct Feed {
     /// Events as they are appended; may lose and repeat some. Ends when the bus is shut down. Dropping it
     /// unsubscribes.
-    pub live: Pin<Box<dyn Stream<Item = Entry> + Send + Sync>>,
+    pub live: Pin<Box<dyn Stream<Item = Signal> + Send + Sync>>,
     /// Changes when events may be missing: a queue was full, a connection was lost.
     pub doubt: watch::Receiver<u64>,
+}
+
+/// What comes through a feed.
+pub(crate) enum Signal {
+    /// An event was appended.
+    Told(Entry),
+    /// Something may be missing right after what came before.
+    Doubt,
 }
 
 /// A channel's events, live and healed. Dropping it unsubscribes.
@@ -80,6 +88,9 @@ pub struct Subscription {
     retry_in: Duration,
     retry_at: Option<Instant>,
     heal_interval: Duration,
+    retention_age: Duration,
+    /// When it was last known that nothing is missing.
+    sure_at: Instant,
     look_at: Instant,
 }
 
@@ -90,7 +101,7 @@ impl Subscription {
         log: Arc<dyn Log>,
         feed: Feed,
         head: Position,
-        heal_interval: Duration,
+        settings: &Settings,
     ) -> Self {
         gauge!(measure::SUBSCRIPTIONS).increment(1);
         Self {
@@ -104,8 +115,10 @@ impl Subscription {
             stale: false,
             retry_in: RETRY_FIRST,
             retry_at: None,
-            heal_interval,
-            look_at: next_look(heal_interval),
+            heal_interval: settings.heal_interval,
+            retention_age: settings.retention_age,
+            sure_at: Instant::now(),
+            look_at: next_look(settings.heal_interval),
         }
     }
 
@@ -142,7 +155,10 @@ impl Subscription {
                     self.behind = true;
                     self.stale = true;
                 }
-                entry = self.feed.live.next() => self.take(entry?),
+                signal = self.feed.live.next() => match signal? {
+                    Signal::Told(entry) => self.take(entry),
+                    Signal::Doubt => (self.behind, self.stale) = (true, true),
+                },
                 () = sleep_until(self.look_at) => self.behind = true,
             }
         }
@@ -156,20 +172,22 @@ impl Subscription {
     fn take(&mut self, entry: Entry) {
         match entry.event.kind.class() {
             Class::Latest => {
-                if self.newest.admits(&entry.event.key, entry.position.offset) {
+                if self.newest.admits(&entry.event.key, &entry.position) {
                     self.ready.push_back(Delivery::Entry(entry));
                 }
             }
             Class::Log if entry.position.epoch != self.last.epoch => self.behind = true,
             Class::Log if entry.position.offset <= self.last.offset => {}
-            Class::Log if entry.previous_offset == self.last.offset => self.deliver(entry),
+            // Smaller, when `last` is a place after the predecessor: a channel's events are counted together
+            // with those of others, and nothing of this one lies in between.
+            Class::Log if entry.previous_offset <= self.last.offset => self.deliver(entry),
             Class::Log => self.behind = true,
         }
     }
 
     fn deliver(&mut self, entry: Entry) {
         self.last = entry.position.clone();
-        self.look_at = next_look(self.heal_interval);
+        self.settle();
         self.ready.push_back(Delivery::Entry(entry));
     }
 
@@ -184,13 +202,15 @@ impl Subscription {
         if page.head.offset < self.last.offset {
             return self.reset(page.head, "the log has lost events that were delivered");
         }
-        if !page.complete {
+        // A channel that fell silent so long ago that it is empty now: what it could have had since the last look
+        // would still be there.
+        let only_aged = page.entries.is_empty() && self.sure_at.elapsed() < self.retention_age;
+        if !page.complete && !only_aged {
             return self.reset(page.head, "events were missed that are no longer retained");
         }
-        if page.entries.is_empty() && page.head.offset > self.last.offset {
-            return self.retry(&"the log has a newer head than it gives events");
-        }
-        if !page.entries.is_empty() {
+        if page.entries.is_empty() {
+            self.last = page.head.clone();
+        } else {
             counter!(measure::GAPS_HEALED).increment(1);
             counter!(measure::HEALED).increment(u64::try_from(page.entries.len()).unwrap_or_default());
         }
@@ -217,11 +237,7 @@ impl Subscription {
     fn reset(&mut self, position: Position, reason: &str) {
         counter!(measure::RESETS).increment(1);
         tracing::debug!(channel = %self.channel, from = ?self.last, to = ?position, reason, "subscription reset");
-        if position.epoch != self.last.epoch {
-            // Another log counts its newest values from the start.
-            self.newest = Newest::default();
-            self.stale = true;
-        }
+        self.stale |= position.epoch != self.last.epoch;
         self.last = position.clone();
         self.ready.push_back(Delivery::Reset { position, reason: reason.to_owned() });
         self.behind = false;
@@ -230,6 +246,7 @@ impl Subscription {
 
     fn settle(&mut self) {
         self.retry_in = RETRY_FIRST;
+        self.sure_at = Instant::now();
         self.look_at = next_look(self.heal_interval);
     }
 

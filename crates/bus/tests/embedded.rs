@@ -36,7 +36,7 @@ async fn what_was_acknowledged_is_there_after_a_drop_without_close() {
     let bus = folder.open(&[]).await;
     assert_eq!(bus.head(&seven).await.unwrap(), head, "the same epoch, too");
     assert_eq!(ids(&bus.read(&seven, 0, 1_000).await.unwrap().entries), numbers(0..100));
-    assert!(bus.append(&[seven.clone()], &event("42")).await.unwrap()[0].duplicate);
+    assert!(bus.append(std::slice::from_ref(&seven), &event("42")).await.unwrap()[0].duplicate);
     assert!(append(&*bus, &seven, "new").await > head.offset);
 }
 

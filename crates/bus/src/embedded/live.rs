@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use platepal_events::{Channel, Entry};
 use tokio::sync::{mpsc, watch};
 
-use crate::subscription::Feed;
+use crate::subscription::{Feed, Signal};
 
 #[derive(Default)]
 pub(super) struct Live {
@@ -85,10 +85,10 @@ impl Live {
 }
 
 impl Stream for Attached {
-    type Item = Entry;
+    type Item = Signal;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Entry>> {
-        self.queue.poll_recv(context)
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Signal>> {
+        self.queue.poll_recv(context).map(|entry| entry.map(Signal::Told))
     }
 }
 

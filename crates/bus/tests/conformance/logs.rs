@@ -8,7 +8,7 @@ use super::*;
 pub async fn an_event_that_is_appended_twice_keeps_its_first_position(house: &impl House) {
     let bus = house.open(&[]).await;
     let (seven, eight) = (channel("customer:7"), channel("customer:8"));
-    let first = bus.append(&[seven.clone()], &event("a")).await.unwrap();
+    let first = bus.append(std::slice::from_ref(&seven), &event("a")).await.unwrap();
     append(&*bus, &seven, "b").await;
     let again = bus.append(&[seven.clone(), eight.clone()], &event("a")).await.unwrap();
     assert!(!first[0].duplicate);
@@ -60,7 +60,7 @@ pub async fn an_event_comes_back_whole(house: &impl House) {
     sent.version = "2.1".into();
     sent.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into();
     let mut live = bus.subscribe(&seven).await.unwrap();
-    bus.append(&[seven.clone()], &sent).await.unwrap();
+    bus.append(std::slice::from_ref(&seven), &sent).await.unwrap();
     let entry = bus.read(&seven, 0, 1).await.unwrap().entries.remove(0);
     assert_eq!(*entry.event, sent);
     assert_eq!(entry.channel, seven);
@@ -130,10 +130,10 @@ pub async fn only_the_newest_value_of_a_key_is_kept(house: &impl House) {
     let bus = house.open(&[]).await;
     let seven = channel("order:7");
     for n in 0..10 {
-        bus.append(&[seven.clone()], &value(&format!("a{n}"), "a")).await.unwrap();
-        bus.append(&[seven.clone()], &value(&format!("b{n}"), "b")).await.unwrap();
+        bus.append(std::slice::from_ref(&seven), &value(&format!("a{n}"), "a")).await.unwrap();
+        bus.append(std::slice::from_ref(&seven), &value(&format!("b{n}"), "b")).await.unwrap();
     }
-    let again = bus.append(&[seven.clone()], &value("a3", "a")).await.unwrap();
+    let again = bus.append(std::slice::from_ref(&seven), &value("a3", "a")).await.unwrap();
     assert!(again[0].duplicate, "a late repeat does not replace a newer value");
     let values = bus.latest(&seven).await.unwrap();
     assert_eq!(ids(&values), ["a9", "b9"]);
@@ -179,7 +179,7 @@ pub async fn the_largest_events_fit_into_pages(house: &impl House) {
     for n in 0..100 {
         let mut large = event(&n.to_string());
         large.payload = format!("\"{}\"", "x".repeat(platepal_events::PAYLOAD_BYTES_MAX - 2)).into();
-        bus.append(&[seven.clone()], &large).await.unwrap();
+        bus.append(std::slice::from_ref(&seven), &large).await.unwrap();
     }
     let mut read = Vec::new();
     while read.len() < 100 {

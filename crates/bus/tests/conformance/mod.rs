@@ -24,6 +24,10 @@ pub trait House: Send + Sync + Sized {
     async fn new() -> Self;
     /// The bus in it.
     async fn open(&self, variables: &[(&'static str, &str)]) -> Arc<dyn Bus>;
+    /// Whether a read from 0 can always tell that a channel is complete.
+    fn tells_from_zero(&self) -> bool {
+        true
+    }
 }
 
 /// Settings from variables.

@@ -18,7 +18,7 @@ pub async fn a_channel_keeps_its_newest_events_and_says_that_older_ones_are_gone
     assert_eq!((ids(&page.entries), page.complete), (numbers(16..25), true));
     let page = bus.read(&eight, 0, 100).await.unwrap();
     assert_eq!((ids(&page.entries), page.complete), (numbers(0..3), true), "a quiet channel keeps all");
-    let again = bus.append(&[seven.clone()], &event("2")).await.unwrap();
+    let again = bus.append(std::slice::from_ref(&seven), &event("2")).await.unwrap();
     assert_eq!(
         (again[0].duplicate, again[0].position.offset),
         (true, offsets[2]),
@@ -65,14 +65,14 @@ pub async fn events_leave_by_age(house: &impl House) {
     let seven = channel("customer:7");
     let first = append(&*bus, &seven, "a").await;
     append(&*bus, &seven, "b").await;
-    bus.append(&[seven.clone()], &value("v", "k")).await.unwrap();
+    bus.append(std::slice::from_ref(&seven), &value("v", "k")).await.unwrap();
     until("all events are too old", || async {
         let page = bus.read(&seven, 0, 10).await.unwrap();
         page.entries.is_empty() && !page.complete && bus.latest(&seven).await.unwrap().is_empty()
     })
     .await;
     assert!(!bus.read(&seven, first, 10).await.unwrap().complete);
-    let again = bus.append(&[seven.clone()], &event("a")).await.unwrap();
+    let again = bus.append(std::slice::from_ref(&seven), &event("a")).await.unwrap();
     assert!(!again[0].duplicate, "out of the duplicate window it is a new event");
     let page = bus.read(&seven, 0, 10).await.unwrap();
     assert_eq!(ids(&page.entries), ["a"]);

@@ -90,12 +90,12 @@ pub async fn a_reader_slower_than_its_queue_gets_every_event_in_order(house: &im
 pub async fn a_newcomer_gets_newest_values_and_then_newer_ones(house: &impl House) {
     let bus = house.open(&[]).await;
     let order = channel("order:7");
-    bus.append(&[order.clone()], &value("a1", "a")).await.unwrap();
-    bus.append(&[order.clone()], &value("a2", "a")).await.unwrap();
+    bus.append(std::slice::from_ref(&order), &value("a1", "a")).await.unwrap();
+    bus.append(std::slice::from_ref(&order), &value("a2", "a")).await.unwrap();
     let mut subscription = bus.subscribe(&order).await.unwrap();
     assert_eq!(ids(&bus.latest(&order).await.unwrap()), ["a2"]);
-    bus.append(&[order.clone()], &value("a3", "a")).await.unwrap();
-    bus.append(&[order.clone()], &value("b1", "b")).await.unwrap();
+    bus.append(std::slice::from_ref(&order), &value("a3", "a")).await.unwrap();
+    bus.append(std::slice::from_ref(&order), &value("b1", "b")).await.unwrap();
     assert_eq!(next_entry(&mut subscription).await.event.id.as_str(), "a3");
     let b = next_entry(&mut subscription).await;
     assert_eq!((b.event.id.as_str(), &*b.event.key), ("b1", "b"));
