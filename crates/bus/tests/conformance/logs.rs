@@ -104,7 +104,7 @@ pub async fn two_channels_do_not_mix(house: &impl House) {
     }
     for (name, subscription) in names.iter().zip(&mut subscriptions) {
         let id = name.replace(':', "-");
-        assert_eq!(ids(&bus.read(&channel(name), 0, 10).await.unwrap().entries), [id.clone()]);
+        assert_eq!(ids(&bus.read(&channel(name), 0, 10).await.unwrap().entries), std::slice::from_ref(&id));
         assert_eq!(ids(&bus.latest(&channel(name)).await.unwrap()), [format!("v-{id}")]);
         let mut got = ids(&[next_entry(subscription).await, next_entry(subscription).await]);
         got.sort();

@@ -37,8 +37,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 pub async fn any_sequence_of_appends_and_reads_agrees_with_a_list(house: &impl House) {
-    let seed: u64 = rand::random();
-    println!("seed {seed}");
+    let seed = platepal_testkit::seed();
     let mut runner = TestRunner::new(Config { rng_seed: RngSeed::Fixed(seed), ..Config::default() });
     let bus = house.open(&[("REALTIME_BUS_RETENTION_EVENTS", &RETAINED.to_string())]).await;
     for case in 0..20 {

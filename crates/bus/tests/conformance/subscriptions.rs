@@ -1,6 +1,6 @@
 //! Subscriptions: no gap, no repeat, one order.
 
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::Rng;
 
 use super::*;
 
@@ -19,9 +19,8 @@ pub async fn a_subscription_gets_what_is_appended_after_it_and_nothing_else(hous
 }
 
 pub async fn attaching_and_then_reading_leaves_no_gap_and_no_repeat(house: &impl House) {
-    let seed: u64 = rand::random();
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let seed = platepal_testkit::seed();
+    let mut random = platepal_testkit::rng(seed);
     let bus = house.open(&[("REALTIME_BUS_SUBSCRIPTION_QUEUE", "16")]).await;
     const EVENTS: u32 = 400;
     for round in 0..5 {
