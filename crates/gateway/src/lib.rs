@@ -1,1 +1,41 @@
-//! The one gRPC address that Django needs.
+//! The gateway: the one gRPC address that Django needs.
+//!
+//! `EventsService` takes any event and gives it to the domain that owns its type; `SessionsService` gives
+//! grants to the domain that owns the channel; calls to a domain's own service pass through by name.
+//!
+//! Invariant: decides nothing and keeps nothing. It checks form, finds the owner, and passes on.
+
+mod events;
+mod pass_through;
+mod publish;
+mod sessions;
+mod settings;
+
+use platepal_proto::v1::{
+    events_service_server::EventsServiceServer, sessions_service_server::SessionsServiceServer,
+};
+use platepal_service::{
+    Parts, RoleError,
+    grpc::{Door, Server},
+};
+
+pub use settings::Settings;
+
+use crate::{events::Events, pass_through::PassThrough, publish::Publisher, sessions::Sessions};
+
+/// Serves the gateway; returns when it is listening.
+pub async fn run(settings: Settings, parts: Parts, doors: Vec<Door>) -> Result<(), RoleError> {
+    let gate = parts.readiness.gate("gateway");
+    let bytes_max = parts.settings.grpc_message_bytes.0;
+    let events = EventsServiceServer::new(Events::new(Publisher::new(&settings, &parts), &settings, &parts))
+        .max_decoding_message_size(bytes_max)
+        .max_encoding_message_size(bytes_max);
+    let sessions = SessionsServiceServer::new(Sessions::new(&parts));
+    Server::new("gateway", &parts)
+        .add(events)
+        .add(sessions)
+        .serve(doors, Some(PassThrough::new(&parts)))
+        .await?;
+    gate.open();
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Calls to a domain's own service, passed through by name, byte for byte and in both directions.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use platepal_events::Domain;
+use platepal_service::{Parts, grpc::Links};
+use tonic::{Status, body::Body};
+use tower::{Service, ServiceExt};
+
+use crate::publish::no_link;
+
+/// The package of the public API; `DomainService` in it is between our own processes only.
+const PACKAGE: &str = "platepal.realtime.v1.";
+
+/// Finds the domain that a call is for and passes it on. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct PassThrough {
+    links: Links,
+}
+
+impl PassThrough {
+    pub(crate) fn new(parts: &Parts) -> Self {
+        Self { links: parts.links.clone() }
+    }
+}
+
+/// The domain whose public service a path names: `/platepal.realtime.v1.OrdersService/GetOrder` → orders.
+fn domain_of(path: &str) -> Option<Domain> {
+    let service =
+        path.strip_prefix('/')?.split('/').next()?.strip_prefix(PACKAGE)?.strip_suffix("Service")?;
+    Domain::ALL.into_iter().find(|domain| service.eq_ignore_ascii_case(domain.word()))
+}
+
+impl Service<Request<Body>> for PassThrough {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let Some(domain) = domain_of(request.uri().path()) else {
+            let status = Status::unimplemented(format!(
+                "{} is not served here; reflection lists what is",
+                request.uri().path()
+            ));
+            return Box::pin(std::future::ready(Ok(status.into_http())));
+        };
+        let Some(link) = self.links.get(domain) else {
+            return Box::pin(std::future::ready(Ok(no_link(domain).into_http())));
+        };
+        let (channel, key) = link.raw();
+        // The caller's key opened this door; ours opens the next.
+        key.to_headers(request.headers_mut());
+        Box::pin(async move {
+            let answer = channel.oneshot(request).await;
+            metrics::counter!("realtime_gateway_passed_through_total", "domain" => domain.word(),
+                "result" => if answer.is_ok() { "answered" } else { "failed" })
+            .increment(1);
+            Ok(answer.unwrap_or_else(|why| {
+                let status = Status::unavailable(format!(
+                    "the {} domain can't be reached: {why}; repeat with the same event id",
+                    domain.word()
+                ));
+                status.into_http()
+            }))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_domains_public_service_is_passed_through() {
+        assert_eq!(domain_of("/platepal.realtime.v1.OrdersService/GetOrder"), Some(Domain::Orders));
+        for path in [
+            "/platepal.realtime.v1.DomainService/Authorize",
+            "/platepal.realtime.v1.EventsService/Publish",
+            "/other.v1.OrdersService/GetOrder",
+            "/",
+            "",
+        ] {
+            assert_eq!(domain_of(path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The gateway's settings.
+
+use std::time::Duration;
+
+platepal_settings::settings! {
+    /// The gateway: what backends may ask for at once.
+    pub struct Settings {
+        /// Events of one batch that are published at the same time; events that share a channel keep their order.
+        batch_concurrency: usize = "REALTIME_GATEWAY_BATCH_CONCURRENCY", default "64", bound { unit: "events", full: "the others of the batch wait", metric: "realtime_gateway_publish_seconds" };
+        /// Tails (`EventsService.Tail`) that may be open in one gateway.
+        tails: usize = "REALTIME_GATEWAY_TAILS", default "256", bound { unit: "streams", full: "a further tail is refused with RESOURCE_EXHAUSTED", metric: "realtime_gateway_tails" };
+        /// Entries of one tail that wait for its reader.
+        tail_queue: usize = "REALTIME_GATEWAY_TAIL_QUEUE", default "64", bound { unit: "entries per stream", full: "the tail reads the log at its reader's speed", metric: "realtime_gateway_tails" };
+        /// How often a silent tail says where it is.
+        tail_idle: Duration = "REALTIME_GATEWAY_TAIL_IDLE", default "10s", bound { unit: "time", full: "the tail sends its position", metric: "realtime_gateway_tails" };
+    }
+}
