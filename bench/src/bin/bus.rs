@@ -5,7 +5,6 @@
 //! engine promises: embedded after a sync, NATS after JetStream's acknowledgement.
 
 use std::{
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -242,24 +241,22 @@ async fn measure(
 }
 
 impl Subjects {
-    fn append(&self, way: Way, number: u64) -> impl Future<Output = anyhow::Result<()>> + Send + '_ {
-        async move {
-            match way {
-                Way::Bare => {
-                    let subject = format!("bare.customer.{}", number % CHANNELS);
-                    self.context.publish(subject, self.body.clone()).await?.await?;
-                }
-                Way::Alike => {
-                    let subject = format!("alike.customer.{}", number % CHANNELS);
-                    let id = format!("customer:{}|{number}", number % CHANNELS);
-                    let message = PublishMessage::build().payload(self.body.clone()).message_id(id);
-                    self.context.send_publish(subject, message).await?.await?;
-                }
-                Way::Nats => keep(&*self.nats, self, number).await?,
-                Way::Embedded => keep(&*self.embedded, self, number).await?,
+    async fn append(&self, way: Way, number: u64) -> anyhow::Result<()> {
+        match way {
+            Way::Bare => {
+                let subject = format!("bare.customer.{}", number % CHANNELS);
+                self.context.publish(subject, self.body.clone()).await?.await?;
             }
-            Ok(())
+            Way::Alike => {
+                let subject = format!("alike.customer.{}", number % CHANNELS);
+                let id = format!("customer:{}|{number}", number % CHANNELS);
+                let message = PublishMessage::build().payload(self.body.clone()).message_id(id);
+                self.context.send_publish(subject, message).await?.await?;
+            }
+            Way::Nats => keep(&*self.nats, self, number).await?,
+            Way::Embedded => keep(&*self.embedded, self, number).await?,
         }
+        Ok(())
     }
 }
 
