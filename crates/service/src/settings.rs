@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use platepal_events::Domain;
 use platepal_settings::{ByteSize, Reader};
 use url::Url;
 
@@ -38,6 +39,13 @@ platepal_settings::settings! {
 }
 
 impl Settings {
+    /// Where a domain answers, for processes that do not run it.
+    pub fn domain_url(&self, domain: Domain) -> Option<&Url> {
+        match domain {
+            Domain::Orders => self.orders_url.as_ref(),
+        }
+    }
+
     /// Notes what is wrong with several settings taken together. `has_keys` says whether API keys are set.
     pub fn check(&self, reader: &mut Reader, has_keys: bool) {
         if !self.grpc_addr.ip().is_loopback() && !has_keys {

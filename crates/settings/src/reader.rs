@@ -44,6 +44,11 @@ impl Reader {
         self.variables.entry(name.to_owned()).or_insert_with(|| value.into());
     }
 
+    /// Whether a variable is set, itself or by the file that holds it.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.variables.contains_key(name) || self.variables.contains_key(&format!("{name}{FILE_SUFFIX}"))
+    }
+
     /// Reads one group; `None` after a mistake, which [`Reader::finish`] reports.
     pub fn read<G: Group>(&mut self) -> Option<G> {
         self.specs.extend(G::SPECS.iter().map(|spec| (spec.name, *spec)));

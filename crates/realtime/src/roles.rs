@@ -1,0 +1,215 @@
+//! Composition: which role gets what, in one place.
+//!
+//! Domains are reached through links: a pipe in memory when they run here, their URL when they do not. The
+//! gRPC address is the gateway's; in a process without a gateway it is the domain's.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use platepal_auth::{ApiKeys, Verifier};
+use platepal_bus::{Bus, embedded::Embedded, nats::Nats};
+use platepal_edge::Landing;
+use platepal_events::Domain;
+use platepal_service::{
+    Clock, Metrics, Parts, Readiness, Shutdown, admin,
+    grpc::{Door, Link, Links, MemoryDoor, memory},
+    init_logs,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{cli::Role, configuration::Configuration};
+
+/// How often the bus is asked whether it works, for readiness.
+const BUS_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The bus of this process, and how to leave it.
+enum Engine {
+    Embedded(Arc<Embedded>),
+    Nats(Arc<Nats>),
+}
+
+impl Engine {
+    async fn open(configuration: &Configuration) -> anyhow::Result<Self> {
+        Ok(match &configuration.bus.nats_url {
+            Some(_) => Self::Nats(Nats::connect(&configuration.bus).await?),
+            None => {
+                let folder = &configuration.service.data_dir;
+                Self::Embedded(Embedded::open(folder, &configuration.bus)?)
+            }
+        })
+    }
+
+    fn bus(&self) -> Arc<dyn Bus> {
+        match self {
+            Self::Embedded(bus) => bus.clone(),
+            Self::Nats(bus) => bus.clone(),
+        }
+    }
+
+    async fn close(self) {
+        match self {
+            Self::Embedded(bus) => bus.close().await,
+            // Every append was acknowledged or answered with an error; there is nothing to flush.
+            Self::Nats(_) => {}
+        }
+    }
+}
+
+/// Runs roles until SIGTERM or SIGINT, then drains. `landing` is served at `/` by the edge.
+pub(crate) async fn run(
+    configuration: Configuration,
+    roles: &[Role],
+    landing: Option<Landing>,
+) -> anyhow::Result<()> {
+    init_logs(&configuration.service);
+    let running = Running::start(configuration, roles, landing).await?;
+    running.until_told().await?;
+    running.drain().await;
+    Ok(())
+}
+
+/// A process that serves.
+pub(crate) struct Running {
+    parts: Parts,
+    engine: Engine,
+}
+
+impl Running {
+    /// Starts roles; returns when all of them are listening.
+    pub(crate) async fn start(
+        configuration: Configuration,
+        roles: &[Role],
+        landing: Option<Landing>,
+    ) -> anyhow::Result<Self> {
+        let metrics = Metrics::install().map_err(anyhow::Error::msg)?;
+        let keys = ApiKeys::new(&configuration.keys).map_err(|why| anyhow::anyhow!("{why}"))?;
+        let (links, mut doors) = connect(&configuration, &keys, roles)?;
+        let engine = Engine::open(&configuration).await.context("can't open the bus")?;
+        let parts = Parts {
+            settings: Arc::new(configuration.service.clone()),
+            bus: engine.bus(),
+            links,
+            keys,
+            clock: Clock,
+            shutdown: Shutdown::default(),
+            readiness: Readiness::default(),
+        };
+        let running = Self { parts: parts.clone(), engine };
+        watch_bus(&parts);
+        let result = start_roles(configuration, roles, landing, &parts, metrics, &mut doors).await;
+        if let Err(why) = result {
+            running.drain().await;
+            return Err(why);
+        }
+        tracing::info!(?roles, "serving");
+        Ok(running)
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    pub(crate) async fn until_told(&self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    }
+
+    /// What the roles were given.
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Tells clients to move, lets running calls finish, and closes the bus.
+    pub(crate) async fn drain(self) {
+        let limit = self.parts.settings.drain_time;
+        tracing::info!(?limit, "draining");
+        self.parts.shutdown.tell();
+        if !self.parts.shutdown.wait(limit).await {
+            tracing::warn!("some tasks did not end in REALTIME_DRAIN_TIME and were cut off");
+        }
+        self.engine.close().await;
+        tracing::info!("ended");
+    }
+}
+
+/// The links to all domains, and the pipes' doors of those that run here.
+fn connect(
+    configuration: &Configuration,
+    keys: &ApiKeys,
+    roles: &[Role],
+) -> anyhow::Result<(Links, HashMap<Domain, MemoryDoor>)> {
+    let timeout = configuration.service.grpc_timeout;
+    let (mut links, mut doors) = (HashMap::new(), HashMap::new());
+    for domain in Domain::ALL {
+        if roles.contains(&Role::of(domain)) {
+            let (link, door) = memory(timeout);
+            links.insert(domain, link);
+            doors.insert(domain, door);
+        } else if let Some(url) = configuration.service.domain_url(domain) {
+            let link = Link::remote(url, keys.first(), timeout).map_err(anyhow::Error::msg)?;
+            links.insert(domain, link);
+        }
+    }
+    Ok((Links::new(links), doors))
+}
+
+async fn start_roles(
+    configuration: Configuration,
+    roles: &[Role],
+    landing: Option<Landing>,
+    parts: &Parts,
+    metrics: Metrics,
+    memory_doors: &mut HashMap<Domain, MemoryDoor>,
+) -> anyhow::Result<()> {
+    admin::run(parts.clone(), metrics).await?;
+    let tcp = || Door::Tcp(parts.settings.grpc_addr);
+    let has_gateway = roles.contains(&Role::Gateway);
+    let domains: Vec<Domain> = Domain::ALL.into_iter().filter(|d| roles.contains(&Role::of(*d))).collect();
+    if domains.len() > 1 && !has_gateway {
+        bail!("several domains in one process need the gateway there too: they share its gRPC address");
+    }
+    for domain in domains {
+        let mut doors: Vec<Door> = memory_doors.remove(&domain).map(Door::Memory).into_iter().collect();
+        if !has_gateway {
+            doors.push(tcp());
+        }
+        let parts = parts.clone();
+        match domain {
+            Domain::Orders => {
+                let access = configuration.access.clone();
+                platepal_orders::run(configuration.orders.clone(), access, parts, doors).await?;
+            }
+        }
+    }
+    if has_gateway {
+        platepal_gateway::run(configuration.gateway.clone(), parts.clone(), vec![tcp()]).await?;
+    }
+    if roles.contains(&Role::Edge) {
+        let verifier = Verifier::start(&configuration.tokens).await.map_err(|why| anyhow::anyhow!("{why}"))?;
+        platepal_edge::run(configuration.edge.clone(), verifier, parts.clone(), landing).await?;
+    }
+    Ok(())
+}
+
+/// Keeps the bus's gate of readiness true to the bus.
+fn watch_bus(parts: &Parts) {
+    let (bus, gate, told) = (parts.bus.clone(), parts.readiness.gate("bus"), parts.shutdown.told());
+    parts.shutdown.spawn(async move {
+        let watch = async {
+            let mut ticks = tokio::time::interval(BUS_CHECK_INTERVAL);
+            loop {
+                ticks.tick().await;
+                match bus.check().await {
+                    Ok(()) => gate.open(),
+                    Err(why) => gate.close(why.to_string()),
+                }
+            }
+        };
+        tokio::select! {
+            () = told => {}
+            () = watch => {}
+        }
+    });
+}
