@@ -197,6 +197,24 @@ impl Socket {
         }
     }
 
+    /// The next text frame exactly as it came; panics when something else comes, or nothing within [`PATIENCE`].
+    pub async fn text(&mut self) -> String {
+        match timeout(PATIENCE, self.message()).await {
+            Ok(Some(Ok(Message::Text(text)))) => text.to_string(),
+            other => panic!("expected a text frame, got {other:?}"),
+        }
+    }
+
+    /// The next message that is not a ping or a pong.
+    async fn message(&mut self) -> Option<Result<Message, Error>> {
+        loop {
+            match self.stream.next().await {
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => return other,
+            }
+        }
+    }
+
     /// The next JSON frame of this `type`; others are passed over.
     pub async fn json_of_type(&mut self, name: &str) -> Value {
         loop {
