@@ -1,1 +1,114 @@
-//! Terminates client connections and fans events out to them.
+//! The edge: terminates client connections, authenticates, and fans channels' events out to them.
+//!
+//! A request becomes an [`Arrival`](session::Arrival) ([`handshake`], [`routes`]); a session opens it (token,
+//! access, channel), replays what the client missed, and goes live ([`session`], [`hub`]); its frames wait in
+//! one bounded [`queue`] and leave in one write ([`socket`]).
+//!
+//! Guarantees to a client that names the last event it saw: exactly the events after it, once, in order; or,
+//! when that event is no longer kept, the whole retained window (or a snapshot).
+//! Not guaranteed: every value of the *latest* class; a slow client gets the newest.
+//!
+//! Invariant: knows channels and protocols, never a domain; [`routes`] is the one table. Holds nothing that a
+//! restart would lose.
+
+mod access;
+mod close;
+mod codec;
+mod drain;
+mod handshake;
+mod hub;
+mod limits;
+mod listen;
+mod platepal;
+mod queue;
+mod revocations;
+mod routes;
+mod session;
+mod sessions;
+mod settings;
+mod socket;
+
+use std::{sync::Arc, time::Duration};
+
+use platepal_auth::Verifier;
+use platepal_service::{Clock, Parts, RoleError, Shutdown};
+
+pub use close::Code;
+pub use settings::Settings;
+
+use crate::{access::Access, hub::Hub, sessions::Sessions};
+
+/// The page at `/`, as HTML.
+#[derive(Debug, Clone)]
+pub struct Landing(pub String);
+
+/// What every connection of one edge shares.
+struct Edge {
+    settings: Settings,
+    verifier: Verifier,
+    access: Access,
+    hub: Hub,
+    sessions: Arc<Sessions>,
+    clock: Clock,
+    shutdown: Shutdown,
+    drain_time: Duration,
+}
+
+/// Starts the edge; returns once it listens. It ends with the process's shutdown.
+///
+/// # Errors
+/// The address can't be listened on.
+pub async fn run(
+    settings: Settings,
+    verifier: Verifier,
+    parts: Parts,
+    landing: Option<Landing>,
+) -> Result<(), RoleError> {
+    describe_metrics();
+    let gate = parts.readiness.gate("edge");
+    let edge = Arc::new(Edge {
+        verifier,
+        access: Access::new(&settings, parts.links.clone(), parts.settings.grpc_message_bytes.0),
+        hub: Hub::new(&settings, Arc::clone(&parts.bus), parts.shutdown.clone()),
+        sessions: Sessions::new(settings.connections_per_user_max),
+        clock: parts.clock,
+        shutdown: parts.shutdown.clone(),
+        drain_time: parts.settings.drain_time,
+        settings,
+    });
+    let listener = listen::bind(&edge)?;
+    tracing::info!(address = %edge.settings.http_addr, "the edge is listening");
+    parts.shutdown.spawn(drain::run(Arc::clone(&edge)));
+    parts.shutdown.spawn(revocations::run(Arc::clone(&edge), parts.bus, gate));
+    parts.shutdown.spawn(listen::accept(edge, listener, landing));
+    Ok(())
+}
+
+fn describe_metrics() {
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+    describe_gauge!("realtime_edge_connections", "Open sockets");
+    describe_gauge!("realtime_edge_subscriptions", "Channels that are subscribed on the bus");
+    describe_counter!("realtime_edge_handshakes_total", "Handshakes, by how they ended");
+    describe_counter!("realtime_edge_access_total", "Questions who may read a channel, by answer");
+    describe_counter!("realtime_edge_deliveries_total", "Events put into connections' queues");
+    describe_histogram!(
+        "realtime_edge_queue_frames",
+        Unit::Count,
+        "Frames that waited for a connection when it took them"
+    );
+    describe_counter!("realtime_edge_conflated_total", "Waiting values that a newer one replaced");
+    describe_counter!("realtime_edge_slow_closes_total", "Connections closed because they read too slowly");
+    describe_counter!("realtime_edge_closes_total", "Closed connections, by code");
+    describe_counter!("realtime_edge_messages_total", "Messages from clients, by what became of them");
+    describe_counter!(
+        "realtime_edge_replays_total",
+        "Replays, by where the last seen event was found; window: nowhere"
+    );
+    describe_counter!("realtime_edge_replayed_frames_total", "Frames sent in replays");
+    describe_counter!("realtime_edge_snapshots_total", "Snapshots asked of domains");
+    describe_histogram!(
+        "realtime_edge_publish_to_write_seconds",
+        Unit::Seconds,
+        "From the bus's keeping of an event to its write to a socket"
+    );
+}

@@ -1,0 +1,215 @@
+//! The bounded queue between a channel and one connection.
+//!
+//! The one type that holds frames for a slow client. Its bound: frames and bytes; its policy: a *latest* frame
+//! replaces the waiting one of its channel and key, and a frame that still does not fit closes the connection as
+//! slow; its metrics: `realtime_edge_conflated_total`, `realtime_edge_slow_closes_total`.
+//!
+//! Invariant: pushing never waits, and nothing is dropped without the connection being closed.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use metrics::counter;
+use parking_lot::Mutex;
+use platepal_events::{Channel, Timestamp};
+use tokio::sync::Notify;
+
+use crate::close::{Close, Code};
+
+/// The most that a queue holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bound {
+    pub frames: usize,
+    pub bytes: usize,
+}
+
+/// A frame on its way out.
+#[derive(Debug, Clone)]
+pub(crate) struct Outgoing {
+    pub frame: Bytes,
+    /// What it replaces, for the *latest* class.
+    pub key: Option<(Channel, Arc<str>)>,
+    /// When the bus kept its event; for frames that were sent live.
+    pub kept_at: Option<Timestamp>,
+}
+
+impl Outgoing {
+    pub fn plain(frame: Bytes) -> Self {
+        Self { frame, key: None, kept_at: None }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    frames: VecDeque<Outgoing>,
+    bytes: usize,
+    latest_waiting: usize,
+    close: Option<Close>,
+    recheck: bool,
+}
+
+/// What a connection takes out at once.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub frames: VecDeque<Outgoing>,
+    /// Close after these frames.
+    pub close: Option<Close>,
+    /// Ask the owner of the channel again.
+    pub recheck: bool,
+}
+
+/// Frames and orders for one connection.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    bound: Bound,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+impl Queue {
+    pub fn new(bound: Bound) -> Self {
+        Self { bound, state: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Adds a frame, or closes the connection as slow.
+    pub fn push(&self, outgoing: Outgoing) {
+        let mut state = self.state.lock();
+        if state.close.is_some() {
+            return;
+        }
+        if let Some(key) = outgoing.key.as_ref().filter(|_| state.latest_waiting > 0)
+            && let Some(waiting) = state.frames.iter_mut().find(|waiting| waiting.key.as_ref() == Some(key))
+        {
+            // In its place: a value that changes all the time must not be put off for ever.
+            let (old, new) = (waiting.frame.len(), outgoing.frame.len());
+            *waiting = outgoing;
+            state.bytes = state.bytes - old + new;
+            counter!("realtime_edge_conflated_total").increment(1);
+        } else {
+            state.latest_waiting += usize::from(outgoing.key.is_some());
+            state.bytes += outgoing.frame.len();
+            state.frames.push_back(outgoing);
+        }
+        // A single frame always fits: otherwise a large event could never be delivered.
+        if state.frames.len() > self.bound.frames
+            || (state.bytes > self.bound.bytes && state.frames.len() > 1)
+        {
+            *state = State { close: Some(Code::TooSlow.into()), ..State::default() };
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Closes the connection after what waits; the first reason counts.
+    pub fn close(&self, close: impl Into<Close>) {
+        self.state.lock().close.get_or_insert(close.into());
+        self.changed.notify_one();
+    }
+
+    /// Has the connection ask again whether it may read its channel.
+    pub fn recheck(&self) {
+        self.state.lock().recheck = true;
+        self.changed.notify_one();
+    }
+
+    /// Everything that waits.
+    pub fn take(&self) -> Taken {
+        let mut state = self.state.lock();
+        state.bytes = 0;
+        state.latest_waiting = 0;
+        Taken {
+            frames: std::mem::take(&mut state.frames),
+            close: state.close.clone(),
+            recheck: std::mem::take(&mut state.recheck),
+        }
+    }
+
+    /// Whether the connection is to be closed at once, without what waits.
+    pub fn is_slow(&self) -> bool {
+        self.state.lock().close.as_ref().is_some_and(|close| close.code == Code::TooSlow)
+    }
+
+    /// Whether the connection is to ask again; for one that can't take its frames now.
+    pub fn take_recheck(&self) -> bool {
+        std::mem::take(&mut self.state.lock().recheck)
+    }
+
+    /// Completes after a push or an order; one that came before the call counts.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOUND: Bound = Bound { frames: 4, bytes: 100 };
+
+    fn frame(text: &str) -> Outgoing {
+        Outgoing::plain(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn latest(key: &str, text: &str) -> Outgoing {
+        Outgoing { key: Some(("order:1".parse().unwrap(), key.into())), ..frame(text) }
+    }
+
+    fn texts(taken: &Taken) -> Vec<&str> {
+        taken.frames.iter().map(|frame| std::str::from_utf8(&frame.frame).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_newer_value_takes_the_place_of_the_waiting_one() {
+        let queue = Queue::new(BOUND);
+        for outgoing in [latest("7", "a"), frame("b"), latest("7", "c"), latest("8", "d")] {
+            queue.push(outgoing);
+        }
+        assert_eq!(texts(&queue.take()), ["c", "b", "d"]);
+        queue.push(latest("7", "e"));
+        assert_eq!(texts(&queue.take()), ["e"]);
+    }
+
+    #[test]
+    fn over_the_bound_the_reader_is_closed_as_slow_and_holds_nothing() {
+        let queue = Queue::new(BOUND);
+        (0..5).for_each(|_| queue.push(frame("x")));
+        let taken = queue.take();
+        assert_eq!((taken.frames.len(), taken.close.unwrap().code), (0, Code::TooSlow));
+        assert!(queue.is_slow());
+    }
+
+    #[test]
+    fn a_single_frame_larger_than_the_bound_is_delivered() {
+        let queue = Queue::new(BOUND);
+        queue.push(frame(&"x".repeat(500)));
+        assert_eq!(queue.take().frames.len(), 1);
+    }
+
+    #[test]
+    fn what_waits_is_sent_before_an_orderly_close() {
+        let queue = Queue::new(BOUND);
+        queue.push(frame("a"));
+        queue.close(Code::Restart);
+        queue.push(frame("late"));
+        let taken = queue.take();
+        assert_eq!((texts(&taken), taken.close.clone().unwrap().code), (vec!["a"], Code::Restart));
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_holds_more_than_its_bound(pushes in proptest::collection::vec((0u8..6, 0usize..60), 0..60)) {
+            let queue = Queue::new(BOUND);
+            for (key, length) in pushes {
+                let text = "x".repeat(length);
+                queue.push(if key == 0 { frame(&text) } else { latest(&key.to_string(), &text) });
+                let state = queue.state.lock();
+                prop_assert!(state.frames.len() <= BOUND.frames);
+                prop_assert!(state.bytes <= BOUND.bytes || state.frames.len() == 1);
+                prop_assert_eq!(state.bytes, state.frames.iter().map(|f| f.frame.len()).sum::<usize>());
+            }
+        }
+    }
+}

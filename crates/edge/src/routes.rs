@@ -1,0 +1,87 @@
+//! The one table from paths to channels. Nothing else in this crate knows a domain.
+
+use platepal_events::{Channel, ChannelKind};
+
+/// First and second word of each path, and the kind of channel behind it.
+const TABLE: &[(&str, ChannelKind)] = &[
+    ("customer", ChannelKind::Customer),
+    ("orders", ChannelKind::Restaurant),
+    ("delivery", ChannelKind::Rider),
+    ("admin", ChannelKind::Admin),
+    ("chat", ChannelKind::Chat),
+    ("order", ChannelKind::Order),
+];
+
+/// Why a path leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoRoute {
+    #[error("there is no socket at this path")]
+    Unknown,
+    #[error("the path's id is not one: {0}")]
+    Id(String),
+}
+
+/// The channel at a path, with or without a final slash.
+pub(crate) fn channel(path: &str) -> Result<Channel, NoRoute> {
+    let rest = path.strip_prefix("/ws/").ok_or(NoRoute::Unknown)?;
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (word, id) = rest.split_once('/').unwrap_or((rest, ""));
+    let (_, kind) = TABLE.iter().find(|(name, _)| *name == word).ok_or(NoRoute::Unknown)?;
+    if id.contains('/') || (kind.has_id() == id.is_empty()) {
+        return Err(NoRoute::Unknown);
+    }
+    Channel::new(*kind, id).map_err(|why| NoRoute::Id(why.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_path_leads_to_its_channel_with_and_without_the_final_slash() {
+        for (path, name) in [
+            ("/ws/customer/7", "customer:7"),
+            ("/ws/orders/12", "restaurant:12"),
+            ("/ws/delivery/31", "rider:31"),
+            ("/ws/admin", "admin"),
+            ("/ws/chat/88", "chat:88"),
+            ("/ws/order/5012", "order:5012"),
+        ] {
+            for path in [path.to_owned(), format!("{path}/")] {
+                assert_eq!(channel(&path).map(|c| c.to_string()), Ok(name.to_owned()), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_paths_lead_nowhere() {
+        for path in [
+            "/",
+            "/ws",
+            "/ws/",
+            "/ws/customer",
+            "/ws/customer/",
+            "/ws/admin/7",
+            "/ws/menu/1",
+            "/ws/sessions",
+            "/ws/customer/7/8",
+            "/ws/customer/7//",
+            "/WS/admin",
+            "/ws/all",
+        ] {
+            assert_eq!(channel(path), Err(NoRoute::Unknown), "{path}");
+        }
+        assert!(matches!(channel("/ws/customer/a.b"), Err(NoRoute::Id(_))));
+        assert!(matches!(channel("/ws/customer/%2e%2e"), Err(NoRoute::Id(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_makes_it_panic(path in "\\PC{0,100}") {
+            let _ = channel(&path);
+            let _ = channel(&format!("/ws/{path}"));
+        }
+    }
+}

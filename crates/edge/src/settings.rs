@@ -1,0 +1,147 @@
+//! The edge's settings.
+
+use std::{net::SocketAddr, time::Duration};
+
+use platepal_events::Spelling;
+use platepal_settings::{ByteSize, Reader};
+
+platepal_settings::settings! {
+    /// The edge: client connections, what they may ask, and how long they wait.
+    pub struct Settings {
+        /// Where browsers and apps connect, over HTTP and WebSocket.
+        http_addr: SocketAddr = "REALTIME_HTTP_ADDR", default "127.0.0.1:8000";
+        /// Origins that browsers may connect from besides the server's own, as `https://app.example`, comma separated; `*` allows every one.
+        allowed_origins: Vec<String> = "REALTIME_ALLOWED_ORIGINS", optional;
+        /// How event types are spelled on PlatePal's sockets: `underscored` (`order_accepted`) or `dotted` (`order.accepted`).
+        event_types: String = "REALTIME_EDGE_EVENT_TYPES", default "underscored";
+        /// TCP connections of one edge, those that are still shaking hands included.
+        connections_max: usize = "REALTIME_EDGE_CONNECTIONS_MAX", default "50000", bound { unit: "connections", full: "a new one is answered 503 with Retry-After, or closed when there are many of those", metric: "realtime_edge_handshakes_total" };
+        /// Sockets that one user may have open on one edge.
+        connections_per_user_max: usize = "REALTIME_EDGE_CONNECTIONS_PER_USER_MAX", default "20", bound { unit: "sockets per user", full: "a new one is closed with 4029", metric: "realtime_edge_closes_total" };
+        /// Connections that the kernel holds for us until they are accepted.
+        backlog: u32 = "REALTIME_EDGE_BACKLOG", default "4096", bound { unit: "connections", full: "the client's kernel tries again after a second", metric: "realtime_edge_handshakes_total" };
+        /// How long a client may take to send its handshake, and how long token, access and channel may take after it.
+        handshake_timeout: Duration = "REALTIME_EDGE_HANDSHAKE_TIMEOUT", default "10s", bound { unit: "time", full: "the connection is closed", metric: "realtime_edge_handshakes_total" };
+        /// The largest head of a request.
+        header_bytes_max: ByteSize = "REALTIME_EDGE_HEADER_BYTES_MAX", default "16KiB", bound { unit: "bytes", full: "the request is answered 431", metric: "realtime_edge_handshakes_total" };
+        /// Frames waiting for one connection.
+        queue_frames: usize = "REALTIME_EDGE_QUEUE_FRAMES", default "512", bound { unit: "frames per connection", full: "the connection is closed with 4008 and heals by its last event id", metric: "realtime_edge_slow_closes_total" };
+        /// Bytes waiting for one connection.
+        queue_bytes: ByteSize = "REALTIME_EDGE_QUEUE_BYTES", default "1MiB", bound { unit: "bytes per connection", full: "the connection is closed with 4008 and heals by its last event id", metric: "realtime_edge_slow_closes_total" };
+        /// How long a client may read nothing while something waits for it.
+        write_timeout: Duration = "REALTIME_EDGE_WRITE_TIMEOUT", default "10s", bound { unit: "time", full: "the connection is closed with 4008", metric: "realtime_edge_slow_closes_total" };
+        /// How often a silent client is pinged.
+        ping_interval: Duration = "REALTIME_EDGE_PING_INTERVAL", default "25s";
+        /// How long a pinged client may stay silent.
+        pong_timeout: Duration = "REALTIME_EDGE_PONG_TIMEOUT", default "10s", bound { unit: "time", full: "the connection is closed with 4010", metric: "realtime_edge_closes_total" };
+        /// How long a client may take to answer a close frame.
+        close_timeout: Duration = "REALTIME_EDGE_CLOSE_TIMEOUT", default "2s", bound { unit: "time", full: "the connection is dropped", metric: "realtime_edge_closes_total" };
+        /// The largest message that a client may send.
+        message_bytes_max: ByteSize = "REALTIME_EDGE_MESSAGE_BYTES_MAX", default "64KiB", bound { unit: "bytes", full: "the connection is closed with 1009", metric: "realtime_edge_closes_total" };
+        /// Messages that a client may send per second.
+        messages_per_second: u32 = "REALTIME_EDGE_MESSAGES_PER_SECOND", default "20", bound { unit: "messages per second", full: "answered by an error frame; a client that goes on is closed with 1008", metric: "realtime_edge_messages_total" };
+        /// Messages that a client may send at once.
+        messages_burst: u32 = "REALTIME_EDGE_MESSAGES_BURST", default "40", bound { unit: "messages", full: "answered by an error frame; a client that goes on is closed with 1008", metric: "realtime_edge_messages_total" };
+        /// Recent events of a channel that are kept in memory for replay.
+        ring_events: usize = "REALTIME_EDGE_RING_EVENTS", default "256", bound { unit: "events per channel", full: "the oldest leaves memory and is read from the log when it is needed", metric: "realtime_edge_replays_total" };
+        /// Bytes of a channel's recent events that are kept in memory for replay.
+        ring_bytes: ByteSize = "REALTIME_EDGE_RING_BYTES", default "512KiB", bound { unit: "bytes per channel", full: "the oldest leaves memory and is read from the log when it is needed", metric: "realtime_edge_replays_total" };
+        /// Newest values of a channel that are kept in memory for newcomers.
+        latest_keys: usize = "REALTIME_EDGE_LATEST_KEYS", default "1000", bound { unit: "keys per channel", full: "the value that changed longest ago is not given at once, but when it changes next", metric: "realtime_edge_conflated_total" };
+        /// Frames of one replay.
+        replay_frames: usize = "REALTIME_EDGE_REPLAY_FRAMES", default "10000", bound { unit: "frames per connection", full: "the connection is closed with 1013 and goes on from its last event id", metric: "realtime_edge_replayed_frames_total" };
+        /// How long a channel is kept after its last reader has left.
+        linger: Duration = "REALTIME_EDGE_LINGER", default "30s", bound { unit: "time", full: "the channel's subscription is let go", metric: "realtime_edge_subscriptions" };
+        /// How long an access decision is reused at most.
+        access_cache_time: Duration = "REALTIME_EDGE_ACCESS_CACHE_TIME", default "60s", bound { unit: "time", full: "the owner is asked again", metric: "realtime_edge_access_total" };
+        /// Access decisions that are kept.
+        access_cache_size: u64 = "REALTIME_EDGE_ACCESS_CACHE_SIZE", default "100000", bound { unit: "decisions", full: "the one used least leaves; its owner is asked again", metric: "realtime_edge_access_total" };
+    }
+}
+
+impl Settings {
+    /// Notes what is wrong with several settings taken together.
+    pub fn check(&self, reader: &mut Reader) {
+        if !matches!(self.event_types.as_str(), "underscored" | "dotted") {
+            reader.mistake(format!(
+                "REALTIME_EDGE_EVENT_TYPES must be underscored or dotted (it is {:?})",
+                self.event_types
+            ));
+        }
+        for origin in self.allowed_origins.iter().filter(|origin| *origin != "*") {
+            let is_origin = origin.split_once("://").is_some_and(|(scheme, host)| {
+                !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '*', '@', ' '])
+            });
+            if !is_origin {
+                reader.mistake(format!(
+                    "REALTIME_ALLOWED_ORIGINS must hold origins like https://app.example or http://localhost:3000, \
+                     without a path (one is {origin:?})"
+                ));
+            }
+        }
+        if self.ping_interval < Duration::from_secs(1) || self.pong_timeout < Duration::from_millis(100) {
+            reader.mistake(
+                "REALTIME_EDGE_PING_INTERVAL must be at least 1s and REALTIME_EDGE_PONG_TIMEOUT at least 100ms",
+            );
+        }
+        if self.ping_interval + self.pong_timeout > Duration::from_secs(55) {
+            reader.mistake(
+                "REALTIME_EDGE_PING_INTERVAL and REALTIME_EDGE_PONG_TIMEOUT together must be at most 55s, below the \
+                 60s after which proxies drop a silent connection",
+            );
+        }
+        if self.header_bytes_max.0 < 8192 {
+            reader.mistake("REALTIME_EDGE_HEADER_BYTES_MAX must be at least 8KiB");
+        }
+        let zeros = [
+            ("REALTIME_EDGE_CONNECTIONS_MAX", self.connections_max),
+            ("REALTIME_EDGE_CONNECTIONS_PER_USER_MAX", self.connections_per_user_max),
+            ("REALTIME_EDGE_QUEUE_FRAMES", self.queue_frames),
+            ("REALTIME_EDGE_QUEUE_BYTES", self.queue_bytes.0),
+            ("REALTIME_EDGE_MESSAGES_PER_SECOND", usize::from(self.messages_per_second > 0)),
+            ("REALTIME_EDGE_MESSAGES_BURST", usize::from(self.messages_burst > 0)),
+            ("REALTIME_EDGE_REPLAY_FRAMES", self.replay_frames),
+        ];
+        for (name, _) in zeros.into_iter().filter(|(_, value)| *value == 0) {
+            reader.mistake(format!("{name} must be at least 1"));
+        }
+    }
+
+    pub(crate) fn spelling(&self) -> Spelling {
+        if self.event_types == "dotted" { Spelling::Dotted } else { Spelling::Underscored }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+    use super::*;
+
+    pub(crate) fn read(variables: &[(&str, &str)]) -> (Settings, Vec<String>) {
+        let mut reader = Reader::new(variables.iter().copied());
+        let settings = reader.read::<Settings>().unwrap();
+        settings.check(&mut reader);
+        let mistakes = reader.finish(Settings::SPECS).err().map(|mistakes| mistakes.0).unwrap_or_default();
+        (settings, mistakes)
+    }
+
+    #[test]
+    fn the_defaults_are_no_mistake() {
+        assert_eq!(read(&[]).1, [""; 0]);
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_mistakes() {
+        for (name, value) in [
+            ("REALTIME_EDGE_EVENT_TYPES", "camel"),
+            ("REALTIME_ALLOWED_ORIGINS", "app.example"),
+            ("REALTIME_ALLOWED_ORIGINS", "https://app.example/"),
+            ("REALTIME_ALLOWED_ORIGINS", "https://*.example"),
+            ("REALTIME_EDGE_PING_INTERVAL", "60s"),
+            ("REALTIME_EDGE_QUEUE_FRAMES", "0"),
+        ] {
+            let (_, mistakes) = read(&[(name, value)]);
+            assert!(mistakes.len() == 1 && mistakes[0].contains(name), "{name}={value}: {mistakes:?}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! One WebSocket on a bare TCP stream, without waiting: the protocol's reading side is tungstenite's, the
+//! writing side is ours, so that all frames that wait go out in one call from buffers that connections share.
+//!
+//! Whatever the protocol itself wants to say (pongs, close frames) goes into `control` and from there, as one
+//! more frame, into the same batch: two writers never cut into each other's frames.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice, Read, Write},
+};
+
+use bytes::Bytes;
+use metrics::histogram;
+use platepal_service::Clock;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{
+    Error, Message,
+    protocol::{Role, WebSocketConfig, WebSocketContext},
+};
+
+use crate::{
+    close::{Close, Code},
+    queue::Outgoing,
+};
+
+/// Capacity of a connection's read buffer, in bytes; it grows for a larger message.
+const READ_BUFFER_BYTES: usize = 2048;
+/// Pongs that wait for a client which pings without reading; then its pings go unanswered.
+const CONTROL_BYTES_MAX: usize = 1024;
+/// Frames in one write.
+const SLICES_MAX: usize = 64;
+
+pub(crate) struct Socket {
+    stream: TcpStream,
+    protocol: WebSocketContext,
+    control: Vec<u8>,
+    batch: VecDeque<Outgoing>,
+    /// Bytes of the first frame that are written already.
+    written: usize,
+    /// The client broke the protocol: what it sends is thrown away.
+    broken: bool,
+}
+
+/// What a client did.
+pub(crate) enum Heard {
+    Text(Message),
+    Binary,
+    /// A ping or pong; it lives.
+    Sign,
+    /// It closes; the answer is on its way.
+    Close,
+    /// It broke a rule: close with this.
+    Fault(Close),
+    /// Nothing more for now.
+    Nothing,
+    /// The connection is over.
+    End,
+}
+
+/// What tungstenite sees: reads from the stream, writes into `control`.
+struct Io<'a> {
+    stream: &'a TcpStream,
+    control: &'a mut Vec<u8>,
+}
+
+impl Read for Io<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.try_read(buffer)
+    }
+}
+
+impl Write for Io<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.control.len() >= CONTROL_BYTES_MAX {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.control.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Socket {
+    /// `read` is what the client sent after its handshake already.
+    pub fn new(stream: TcpStream, read: Bytes, message_bytes_max: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_write_buffer_size(CONTROL_BYTES_MAX)
+            .max_message_size(Some(message_bytes_max))
+            .max_frame_size(Some(message_bytes_max));
+        let protocol = WebSocketContext::from_partially_read(read.into(), Role::Server, Some(config));
+        Self { stream, protocol, control: Vec::new(), batch: VecDeque::new(), written: 0, broken: false }
+    }
+
+    /// Waits until there is something to read, or room to write if something waits.
+    pub async fn ready(&self) -> io::Result<()> {
+        let mut interest = tokio::io::Interest::READABLE;
+        if self.is_writing() {
+            interest |= tokio::io::Interest::WRITABLE;
+        }
+        self.stream.ready(interest).await.map(drop)
+    }
+
+    pub fn is_writing(&self) -> bool {
+        !self.batch.is_empty() || !self.control.is_empty()
+    }
+
+    pub fn extend(&mut self, frames: impl IntoIterator<Item = Outgoing>) {
+        self.batch.extend(frames);
+    }
+
+    pub fn push(&mut self, frame: Bytes) {
+        self.batch.push_back(Outgoing::plain(frame));
+    }
+
+    /// Throws away what was not begun.
+    pub fn discard(&mut self) {
+        self.batch.truncate(usize::from(self.written > 0));
+    }
+
+    /// Says goodbye, after what waits.
+    pub fn close(&mut self, close: &Close) {
+        let mut io = Io { stream: &self.stream, control: &mut self.control };
+        // An error means that the client is closing, too.
+        let _ = self.protocol.close(&mut io, Some(close.frame()));
+    }
+
+    /// What the client did next.
+    pub fn hear(&mut self) -> Heard {
+        if self.broken {
+            return self.throw_away();
+        }
+        let mut io = Io { stream: &self.stream, control: &mut self.control };
+        match self.protocol.read(&mut io) {
+            Ok(text @ Message::Text(_)) => Heard::Text(text),
+            Ok(Message::Binary(_)) => Heard::Binary,
+            Ok(Message::Close(_)) => Heard::Close,
+            Ok(_) => Heard::Sign,
+            Err(Error::Io(why)) if why.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
+            Err(Error::Capacity(_)) => self.fault(Code::TooBig.into()),
+            Err(Error::Utf8(_)) => self.fault(Code::NotText.into()),
+            Err(Error::Protocol(
+                tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+            )) => Heard::End,
+            Err(Error::Protocol(why)) => self.fault(Code::Protocol.because(why.to_string())),
+            Err(_) => Heard::End,
+        }
+    }
+
+    fn fault(&mut self, close: Close) -> Heard {
+        self.broken = true;
+        Heard::Fault(close)
+    }
+
+    fn throw_away(&mut self) -> Heard {
+        let mut buffer = [0; 1024];
+        match self.stream.try_read(&mut buffer) {
+            Ok(0) => Heard::End,
+            Ok(_) => Heard::Sign,
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
+            Err(_) => Heard::End,
+        }
+    }
+
+    /// Writes what the stream takes. True: something was written.
+    pub fn write(&mut self, clock: Clock) -> io::Result<bool> {
+        let mut progress = false;
+        loop {
+            if !self.control.is_empty() {
+                self.batch.push_back(Outgoing::plain(std::mem::take(&mut self.control).into()));
+            }
+            if self.batch.is_empty() {
+                if self.batch.capacity() > 8 {
+                    // An idle connection keeps no buffer.
+                    self.batch = VecDeque::new();
+                }
+                return Ok(progress);
+            }
+            let mut skip = self.written;
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let mut count = 0;
+            for (slice, outgoing) in slices.iter_mut().zip(&self.batch) {
+                *slice = IoSlice::new(outgoing.frame.get(skip..).unwrap_or_default());
+                skip = 0;
+                count += 1;
+            }
+            match self.stream.try_write_vectored(slices.get(..count).unwrap_or_default()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => {
+                    progress = true;
+                    self.advance(bytes, clock);
+                }
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(progress),
+                Err(why) => return Err(why),
+            }
+        }
+    }
+
+    fn advance(&mut self, bytes: usize, clock: Clock) {
+        self.written += bytes;
+        let mut now = None;
+        while let Some(first) = self.batch.front() {
+            if self.written < first.frame.len() {
+                break;
+            }
+            self.written -= first.frame.len();
+            if let Some(kept_at) = first.kept_at {
+                let micros = now.get_or_insert_with(|| clock.now()).micros() - kept_at.micros();
+                histogram!("realtime_edge_publish_to_write_seconds").record(micros.max(0) as f64 / 1e6);
+            }
+            self.batch.pop_front();
+        }
+    }
+}
