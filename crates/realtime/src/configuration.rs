@@ -94,6 +94,7 @@ impl Configuration {
         self.service.check(reader, !self.keys.api_keys.is_empty());
         self.keys.check(reader);
         self.access.check(reader);
+        self.orders.check(reader);
         if runs(Role::Edge) {
             self.tokens.check(reader);
             self.edge.check(reader);

@@ -156,6 +156,11 @@ impl Tier {
         API_KEY.split_once("=").map_or(API_KEY, |(_, key)| key)
     }
 
+    /// The secret with which the tier's tokens are signed.
+    pub fn secret(&self) -> &'static str {
+        SECRET
+    }
+
     /// The address of a path on a role's admin port.
     pub fn admin_url(&self, role: Role, path: &str) -> String {
         format!("http://{}{path}", self.instance(role).ports.admin)
