@@ -13,10 +13,13 @@ mod database;
 pub mod domain;
 pub mod grpc;
 mod metrics;
+pub mod outbox;
 mod readiness;
 mod settings;
 mod shutdown;
+pub mod sql;
 mod telemetry;
+pub mod timers;
 
 use std::sync::Arc;
 

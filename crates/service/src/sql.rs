@@ -1,0 +1,198 @@
+//! SQL that PostgreSQL and SQLite both understand, so that a store is written once.
+//!
+//! The two differ for us in one thing only, how a row is locked ([`Transaction::for_update`]); every column is
+//! a `BIGINT` or a `TEXT`, and parameters are `$1`, `$2`. Where a store needs more of one engine than that,
+//! match on [`Database`].
+//!
+//! Invariant: the text of a statement is made of constants and of table names from the code, never of anything
+//! from outside; values go in as parameters.
+
+use sqlx::{AssertSqlSafe, Row as _, Sqlite, postgres::PgRow, sqlite::SqliteRow};
+
+use crate::Database;
+
+/// A parameter.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'a> {
+    /// A number, or null.
+    Int(Option<i64>),
+    /// A text, or null.
+    Text(Option<&'a str>),
+}
+
+impl From<i64> for Value<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(Some(value))
+    }
+}
+
+impl From<Option<i64>> for Value<'_> {
+    fn from(value: Option<i64>) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(Some(value))
+    }
+}
+
+impl<'a> From<&'a String> for Value<'a> {
+    fn from(value: &'a String) -> Self {
+        Self::Text(Some(value))
+    }
+}
+
+/// A row that a statement gave.
+#[derive(Debug)]
+pub struct Row(Inner);
+
+enum Inner {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("row")
+    }
+}
+
+impl Row {
+    /// A number.
+    pub fn int(&self, column: &str) -> Result<i64, sqlx::Error> {
+        match &self.0 {
+            Inner::Sqlite(row) => row.try_get(column),
+            Inner::Postgres(row) => row.try_get(column),
+        }
+    }
+
+    /// A number that may be null.
+    pub fn maybe_int(&self, column: &str) -> Result<Option<i64>, sqlx::Error> {
+        match &self.0 {
+            Inner::Sqlite(row) => row.try_get(column),
+            Inner::Postgres(row) => row.try_get(column),
+        }
+    }
+
+    /// A text.
+    pub fn text(&self, column: &str) -> Result<String, sqlx::Error> {
+        match &self.0 {
+            Inner::Sqlite(row) => row.try_get(column),
+            Inner::Postgres(row) => row.try_get(column),
+        }
+    }
+
+    /// A text that may be null.
+    pub fn maybe_text(&self, column: &str) -> Result<Option<String>, sqlx::Error> {
+        match &self.0 {
+            Inner::Sqlite(row) => row.try_get(column),
+            Inner::Postgres(row) => row.try_get(column),
+        }
+    }
+}
+
+/// A transaction; dropped without [`Transaction::commit`], nothing of it happened.
+#[derive(Debug)]
+pub enum Transaction {
+    /// Of the one connection to the file.
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    /// Of one connection of the pool.
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+macro_rules! bound {
+    ($sql:expr, $values:expr) => {{
+        let mut query = sqlx::query(AssertSqlSafe($sql.to_owned()));
+        for value in $values {
+            query = match *value {
+                Value::Int(value) => query.bind(value),
+                Value::Text(value) => query.bind(value.map(str::to_owned)),
+            };
+        }
+        query
+    }};
+}
+
+impl Database {
+    /// Begins a transaction.
+    pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin().await?),
+            Self::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// The rows that a statement of its own gives.
+    pub async fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(pool) => {
+                let rows = bound!(sql, values).fetch_all(pool).await?;
+                rows.into_iter().map(|row| Row(Inner::Sqlite(row))).collect()
+            }
+            Self::Postgres(pool) => {
+                let rows = bound!(sql, values).fetch_all(pool).await?;
+                rows.into_iter().map(|row| Row(Inner::Postgres(row))).collect()
+            }
+        })
+    }
+
+    /// Runs a statement of its own; how many rows it touched.
+    pub async fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(pool) => bound!(sql, values).execute(pool).await?.rows_affected(),
+            Self::Postgres(pool) => bound!(sql, values).execute(pool).await?.rows_affected(),
+        })
+    }
+}
+
+impl Transaction {
+    /// What follows a `SELECT` whose rows this transaction is about to change. SQLite has one connection and
+    /// so one transaction at a time: there is nothing to lock.
+    pub fn for_update(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => " FOR UPDATE",
+        }
+    }
+
+    /// The rows that a statement gives.
+    pub async fn rows(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(transaction) => {
+                let rows = bound!(sql, values).fetch_all(&mut **transaction).await?;
+                rows.into_iter().map(|row| Row(Inner::Sqlite(row))).collect()
+            }
+            Self::Postgres(transaction) => {
+                let rows = bound!(sql, values).fetch_all(&mut **transaction).await?;
+                rows.into_iter().map(|row| Row(Inner::Postgres(row))).collect()
+            }
+        })
+    }
+
+    /// The first row that a statement gives.
+    pub async fn row(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Option<Row>, sqlx::Error> {
+        Ok(self.rows(sql, values).await?.into_iter().next())
+    }
+
+    /// Runs a statement; how many rows it touched.
+    pub async fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(transaction) => {
+                bound!(sql, values).execute(&mut **transaction).await?.rows_affected()
+            }
+            Self::Postgres(transaction) => {
+                bound!(sql, values).execute(&mut **transaction).await?.rows_affected()
+            }
+        })
+    }
+
+    /// Makes it happen; durable when this returns.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Postgres(transaction) => transaction.commit().await,
+        }
+    }
+}
