@@ -32,8 +32,8 @@ pub async fn run(settings: Settings, parts: Parts, doors: Vec<Door>) -> Result<(
         .max_encoding_message_size(bytes_max);
     let sessions = SessionsServiceServer::new(Sessions::new(&parts));
     Server::new("gateway", &parts)
-        .add(events)
-        .add(sessions)
+        .with_service(events)
+        .with_service(sessions)
         .serve(doors, Some(PassThrough::new(&parts)))
         .await?;
     gate.open();

@@ -48,7 +48,7 @@ pub(crate) async fn run(asked: &cli::Demo) -> anyhow::Result<()> {
     let admin = configuration.service.admin_addr;
     let key = configuration.keys.api_keys.first().cloned();
 
-    let running = Running::start(configuration, &Role::all_if_empty(&[]), Some(Landing::new(page))).await?;
+    let running = Running::start(configuration, &Role::all_if_empty(&[]), Some(Landing(page))).await?;
     print_welcome(http, grpc, admin, &customer);
     let shutdown = running.parts().shutdown.clone();
     let rush = rush::run(grpc, key, asked.orders_per_minute);
@@ -98,7 +98,10 @@ fn token(
 fn print_welcome(http: SocketAddr, grpc: SocketAddr, admin: SocketAddr, token: &str) {
     let program = std::env::current_exe().map_or_else(
         |_| "platepal-realtime".to_owned(),
-        |path| match std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok().map(ToOwned::to_owned)) {
+        |path| match std::env::current_dir()
+            .ok()
+            .and_then(|here| path.strip_prefix(here).ok().map(ToOwned::to_owned))
+        {
             Some(relative) => relative.display().to_string(),
             None => path.display().to_string(),
         },

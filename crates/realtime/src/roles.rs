@@ -187,7 +187,8 @@ async fn start_roles(
         platepal_gateway::run(configuration.gateway.clone(), parts.clone(), vec![tcp()]).await?;
     }
     if roles.contains(&Role::Edge) {
-        let verifier = Verifier::start(&configuration.tokens).await.map_err(|why| anyhow::anyhow!("{why}"))?;
+        let verifier =
+            Verifier::start(&configuration.tokens).await.map_err(|why| anyhow::anyhow!("{why}"))?;
         platepal_edge::run(configuration.edge.clone(), verifier, parts.clone(), landing).await?;
     }
     Ok(())

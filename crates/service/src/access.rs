@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use platepal_auth::{Principal, Role};
 use platepal_events::{Channel, ChannelKind, Timestamp};
 
-pub use self::settings::Settings;
 use self::ask_django::{Answer, AskDjango};
+pub use self::settings::Settings;
 use crate::{Clock, domain::Verdict};
 
 /// Where a domain keeps the grants for its channels.

@@ -11,9 +11,11 @@ use crate::{Metrics, Parts, RoleError};
 /// Serves until the process has drained, so that probes see it end.
 pub async fn run(parts: Parts, metrics: Metrics) -> Result<(), RoleError> {
     let address = parts.settings.admin_addr;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| RoleError::Listen { address, setting: "REALTIME_ADMIN_ADDR", source })?;
+    let listener = TcpListener::bind(address).await.map_err(|source| RoleError::Listen {
+        address,
+        setting: "REALTIME_ADMIN_ADDR",
+        source,
+    })?;
     tracing::info!(address = %listener.local_addr().unwrap_or(address), "admin is listening");
 
     let health = warp::path!("healthz").map(|| "ok\n");

@@ -49,7 +49,9 @@ impl Database {
             Some(url) => {
                 Self::postgres(url.as_str(), settings.database_connections, settings.database_timeout).await
             }
-            None => Self::sqlite(&settings.data_dir.join(format!("{domain}.db")), settings.database_timeout).await,
+            None => {
+                Self::sqlite(&settings.data_dir.join(format!("{domain}.db")), settings.database_timeout).await
+            }
         }
     }
 

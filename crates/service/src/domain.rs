@@ -42,7 +42,8 @@ pub trait Domain: Send + Sync + 'static {
     /// What a newcomer to a channel must know.
     async fn snapshot(&self, channel: &Channel) -> Result<Snapshot, Status>;
     /// Allows a user to read a channel.
-    async fn grant(&self, user: &str, channel: &Channel, expires_at: Option<Timestamp>) -> Result<(), Status>;
+    async fn grant(&self, user: &str, channel: &Channel, expires_at: Option<Timestamp>)
+    -> Result<(), Status>;
     /// Takes a grant back and tells the edges; true if there was one.
     async fn revoke(&self, user: &str, channel: &Channel) -> Result<bool, Status>;
 }
@@ -140,7 +141,8 @@ impl<D: Domain> server::DomainService for Adapter<D> {
         if user_id.is_empty() || user_id.len() > 64 {
             return Err(invalid("user_id", "must be 1-64 characters"));
         }
-        let expires_at = expires_at.map(Timestamp::try_from).transpose().map_err(|why| invalid("expires_at", why))?;
+        let expires_at =
+            expires_at.map(Timestamp::try_from).transpose().map_err(|why| invalid("expires_at", why))?;
         self.domain.grant(&user_id, &channel(&name)?, expires_at).await?;
         Ok(Response::new(v1::GrantResponse {}))
     }

@@ -53,7 +53,7 @@ pub(crate) async fn run(gateway: SocketAddr, key: Option<Secret>, per_minute: u3
     }
     let channel = Endpoint::from_shared(format!("http://{gateway}"))?.connect_lazy();
     let key = AttachKey::new(key.as_ref().map(|key| bare(key.reveal())));
-    let orders = Orders::with_interceptor(channel, key);
+    let orders = Orders::new(InterceptedService::new(channel, key));
     let first_id = chrono::Utc::now().timestamp() % 100_000 * 100;
     let mut ticks = tokio::time::interval(Duration::from_secs(60) / per_minute);
     let mut under_way = JoinSet::new();

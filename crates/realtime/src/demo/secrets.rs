@@ -23,7 +23,8 @@ pub(crate) fn make_and_offer(reader: &mut Reader) -> anyhow::Result<()> {
     fs::create_dir_all(FOLDER).with_context(|| format!("can't make the folder {FOLDER}"))?;
     for (_, file) in SECRETS {
         let path = Path::new(FOLDER).join(file);
-        let secret: String = rand::rng().sample_iter(Alphanumeric).take(SECRET_CHARS).map(char::from).collect();
+        let secret: String =
+            rand::rng().sample_iter(Alphanumeric).take(SECRET_CHARS).map(char::from).collect();
         match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(mut new) => new.write_all(secret.as_bytes())?,
             Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}

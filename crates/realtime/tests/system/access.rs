@@ -153,7 +153,8 @@ async fn django(owner_token: String, failing: bool) -> String {
                     (false, true) => "200 OK",
                     (false, false) => "403 Forbidden",
                 };
-                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
+                let answer =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
                 socket.write_all(answer.as_bytes()).await.ok();
             });
         }

@@ -74,7 +74,10 @@ async fn nothing_acknowledged_is_lost(mut tier: Tier, victims: &[Role]) {
         // An event whose answer was lost may be there; one that was acknowledged must be, in its place.
         let mut there = kept.iter();
         for id in expected {
-            assert!(there.any(|kept| kept == id), "{id} of customer:{number} is lost or out of order, seed {seed}");
+            assert!(
+                there.any(|kept| kept == id),
+                "{id} of customer:{number} is lost or out of order, seed {seed}"
+            );
         }
     }
 }

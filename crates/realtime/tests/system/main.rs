@@ -22,6 +22,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_platepal-realtime");
 macro_rules! both_shapes {
     ($(#[$meta:meta])* async fn $name:ident($tier:ident: Tier) $body:block) => {
         mod $name {
+            #[allow(unused_imports, reason = "not every story needs what its file imports")]
             use super::*;
 
             #[allow(unused_mut)]

@@ -115,18 +115,18 @@ both_shapes! {
 }
 
 async fn a_breach_survives_a_restart(shape: Shape) {
-    let mut tier = Tier::builder(crate::BINARY)
-        .shape(shape)
-        .set("REALTIME_ORDERS_ACCEPT_TIME", "3s")
-        .start()
-        .await;
+    let mut tier =
+        Tier::builder(crate::BINARY).shape(shape).set("REALTIME_ORDERS_ACCEPT_TIME", "3s").start().await;
     let clients = tier.grpc();
     publish_order(&clients, order_update(1, OrderStatus::Pending, 1)).await.unwrap();
     publish_order(&clients, order_update(2, OrderStatus::Pending, 1)).await.unwrap();
     publish_order(&clients, order_update(2, OrderStatus::Accepted, 2)).await.unwrap();
     tier.kill(Role::ORDERS);
     tier.start(Role::ORDERS).await;
-    let mut restaurant = tier.connect(&format!("/ws/orders/12?since_event_id={}", new_id()), &tier.token(3).restaurants([12])).open().await;
+    let mut restaurant = tier
+        .connect(&format!("/ws/orders/12?since_event_id={}", new_id()), &tier.token(3).restaurants([12]))
+        .open()
+        .await;
     let breach = restaurant.json_of_type("sla_breach").await;
     assert_eq!(breach["data"]["aggregate_id"], "1", "{breach}");
     assert_eq!(breach["data"]["payload"]["kind"], "acceptance", "{breach}");

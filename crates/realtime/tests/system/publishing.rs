@@ -37,7 +37,11 @@ pub(crate) async fn try_publish(
 }
 
 /// Publishes numbered events, one after the other, and gives their ids.
-pub(crate) async fn publish_numbered(clients: &Clients, channel: &str, numbers: std::ops::Range<u64>) -> Vec<String> {
+pub(crate) async fn publish_numbered(
+    clients: &Clients,
+    channel: &str,
+    numbers: std::ops::Range<u64>,
+) -> Vec<String> {
     let mut ids = Vec::new();
     for number in numbers {
         let id = new_id();

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Stdio, time::Duration};
 
-use platepal_testkit::{Connect, Process, Role, Tier, http, ports};
+use platepal_testkit::{Connect, Process, Role, http, ports};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -29,7 +29,8 @@ async fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (
 #[tokio::test]
 async fn a_tier_without_secrets_refuses_to_start_and_says_which_all_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let variables = [("REALTIME_GRPC_ADDR", "0.0.0.0:0"), ("REALTIME_PING", "1s"), ("REALTIME_DRAIN_TIME", "soon")];
+    let variables =
+        [("REALTIME_GRPC_ADDR", "0.0.0.0:0"), ("REALTIME_PING", "1s"), ("REALTIME_DRAIN_TIME", "soon")];
     let (success, stdout, stderr) = run(folder.path(), &[], &variables).await;
     assert!(!success && stdout.is_empty());
     for name in ["REALTIME_PING is not a setting", "REALTIME_DRAIN_TIME must be a duration"] {
@@ -48,7 +49,9 @@ async fn help_lists_roles_commands_and_settings() {
     let folder = tempfile::tempdir().unwrap();
     let (success, stdout, _) = run(folder.path(), &["--help"], &[]).await;
     assert!(success);
-    for word in ["edge", "gateway", "orders", "demo", "token", "publish", "tail", "REALTIME_JWT_SECRET", "[24h]"] {
+    for word in
+        ["edge", "gateway", "orders", "demo", "token", "publish", "tail", "REALTIME_JWT_SECRET", "[24h]"]
+    {
         assert!(stdout.contains(word), "{word}: {stdout}");
     }
 }
@@ -134,8 +137,12 @@ async fn the_demo_serves_a_page_and_orders_that_move() {
 
     let page = http::get(&format!("http://{}/", at(http_port))).await;
     assert_eq!(page.status, 200);
-    assert!(page.body.contains("A dinner rush, live") && !page.body.contains("{{"), "placeholders are filled in");
-    let token = page.body.split("'/ws/customer/7/', '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
+    assert!(
+        page.body.contains("A dinner rush, live") && !page.body.contains("{{"),
+        "placeholders are filled in"
+    );
+    let token =
+        page.body.split("'/ws/customer/7/', '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
     let url = format!("ws://{}/ws/customer/7/?token={token}", at(http_port));
     let mut socket = Connect::to(url).origin(&format!("http://{}", at(http_port))).open().await;
     for _ in 0..5 {

@@ -46,10 +46,8 @@ impl AskDjango {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|why| format!("can't make an HTTP client: {why}"))?;
-        let answers = Cache::builder()
-            .max_capacity(settings.cache_answers)
-            .time_to_live(settings.cache_time)
-            .build();
+        let answers =
+            Cache::builder().max_capacity(settings.cache_answers).time_to_live(settings.cache_time).build();
         Ok(Self(Arc::new(Inner {
             client,
             open_questions: Semaphore::new(settings.questions),
@@ -60,7 +58,12 @@ impl AskDjango {
     }
 
     /// Django's answer; `None` when there is no address to ask for this kind of channel.
-    pub(super) async fn may_read(&self, principal: &Principal, token: &str, channel: &Channel) -> Option<Answer> {
+    pub(super) async fn may_read(
+        &self,
+        principal: &Principal,
+        token: &str,
+        channel: &Channel,
+    ) -> Option<Answer> {
         let template = self.0.settings.url(channel.kind())?;
         let url = template.replace("{id}", channel.id());
         let key = (principal.user_id.as_str().to_owned(), channel.clone());
@@ -87,14 +90,15 @@ impl Inner {
         });
         let answer = match asked.await {
             Ok(Ok(status)) if status.is_success() => Ok(Answer::Allowed),
-            Ok(Ok(
-                status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND),
-            )) => Ok(Answer::Denied(status.as_u16())),
+            Ok(Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND))) => {
+                Ok(Answer::Denied(status.as_u16()))
+            }
             Ok(Ok(status)) => Err(format!("Django answered {status}")),
             Ok(Err(why)) => Err(format!("Django can't be reached: {why}")),
             Err(_) => Err("Django did not answer in time".to_owned()),
         };
-        let opened = self.breaker.lock().record(answer.is_ok(), self.settings.breaker_failures, Instant::now());
+        let opened =
+            self.breaker.lock().record(answer.is_ok(), self.settings.breaker_failures, Instant::now());
         if opened {
             metrics::counter!("realtime_access_breaker_opened_total").increment(1);
             tracing::warn!(why = ?answer.as_ref().err(), "Django does not answer questions; leaving it alone for a while");

@@ -33,7 +33,8 @@ fn access(variables: &[(&str, String)], grants: &[(&'static str, &'static str)])
 
 fn user(id: &str, roles: &[&str], restaurants: &[&str]) -> Principal {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    let message = v1::Principal { user_id: id.to_owned(), roles: owned(roles), restaurant_ids: owned(restaurants) };
+    let message =
+        v1::Principal { user_id: id.to_owned(), roles: owned(roles), restaurant_ids: owned(restaurants) };
     crate::domain::principal_from(message).unwrap()
 }
 

@@ -37,15 +37,17 @@ pub fn memory(timeout: Duration) -> (Link, MemoryDoor) {
         let sender = sender.clone();
         async move {
             let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
-            sender
-                .send(Ok(theirs))
-                .await
-                .map_err(|_| std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "the domain has ended"))?;
+            sender.send(Ok(theirs)).await.map_err(|_| {
+                std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "the domain has ended")
+            })?;
             Ok::<_, std::io::Error>(TokioIo::new(ours))
         }
     });
     let endpoint = Endpoint::from_static("http://memory").timeout(timeout);
-    (Link { channel: endpoint.connect_with_connector_lazy(connector), key: AttachKey::default() }, MemoryDoor(receiver))
+    (
+        Link { channel: endpoint.connect_with_connector_lazy(connector), key: AttachKey::default() },
+        MemoryDoor(receiver),
+    )
 }
 
 impl Link {
@@ -63,7 +65,10 @@ impl Link {
     }
 
     /// The client for what every domain answers.
-    pub fn domain(&self, message_bytes_max: usize) -> DomainServiceClient<InterceptedService<Channel, AttachKey>> {
+    pub fn domain(
+        &self,
+        message_bytes_max: usize,
+    ) -> DomainServiceClient<InterceptedService<Channel, AttachKey>> {
         DomainServiceClient::with_interceptor(self.channel.clone(), self.key.clone())
             .max_decoding_message_size(message_bytes_max)
             .max_encoding_message_size(message_bytes_max)

@@ -40,7 +40,7 @@ impl Server {
 
     /// Adds a service.
     #[must_use]
-    pub fn add<S>(mut self, service: S) -> Self
+    pub fn with_service<S>(mut self, service: S) -> Self
     where
         S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
             + NamedService
@@ -81,7 +81,8 @@ impl Server {
         let mut routes = routes.routes();
         if let Some(fallback) = fallback {
             let router = std::mem::take(routes.axum_router_mut());
-            let fallback = fallback.map_request(|request: http::Request<axum::body::Body>| request.map(Body::new));
+            let fallback =
+                fallback.map_request(|request: http::Request<axum::body::Body>| request.map(Body::new));
             *routes.axum_router_mut() = router.fallback_service(fallback);
         }
         let routes = routes.prepare();
