@@ -15,6 +15,8 @@ mod grpc;
 mod rules;
 mod settings;
 mod store;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::sync::Arc;

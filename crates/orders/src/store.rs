@@ -371,6 +371,3 @@ impl Store {
         now.plus_millis(-millis(self.settings.rejection_window))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn placement_acceptance_and_end_set_and_cancel() {
-        let at = |millis| Timestamp::from_micros(millis * 1_000);
+        let at = |millis: i64| Timestamp::from_micros(millis * 1_000);
         let (order, _) = apply(None, &update("a", Status::Pending, 1, 0));
         assert_eq!(timers(&order, &LIMITS), [(ACCEPTANCE, at(600_000))]);
         let (order, _) = apply(Some(order), &update("b", Status::Accepted, 2, 60_000_000));
