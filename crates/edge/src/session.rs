@@ -28,6 +28,8 @@ use crate::{
 
 /// Frames of a replay that are taken at once: what a slow replay holds in memory.
 const PAGE_FRAMES: usize = 64;
+/// Batches that are written to one client before others get their turn.
+const FLOW_MAX: usize = 8;
 /// Messages of one client that are read before others get their turn.
 const HEAR_MAX: usize = 32;
 /// How long asking again after a revocation may take, so that a revoked socket is cut within a second.
@@ -128,8 +130,10 @@ impl Session {
         let timer = tokio::time::sleep_until(self.deadline());
         tokio::pin!(timer);
         while !self.ended {
-            self.fill();
-            self.write();
+            if self.flow() {
+                tokio::task::yield_now().await;
+                continue;
+            }
             if self.ended {
                 return;
             }
@@ -165,6 +169,21 @@ impl Session {
                 () = &mut timer => self.on_time(),
             }
         }
+    }
+
+    /// Takes and writes until nothing waits or the socket is full. True: there is more, but it is others' turn.
+    fn flow(&mut self) -> bool {
+        for _ in 0..FLOW_MAX {
+            self.fill();
+            if !self.socket.is_writing() {
+                return false;
+            }
+            self.write();
+            if self.ended || self.socket.is_writing() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Takes what waits, once the socket has taken what was there before.

@@ -1,0 +1,216 @@
+//! A whole edge on a real port: the embedded bus, a link in memory, and a domain of the test's own.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use platepal_auth::{ApiKeys, KeySettings, Principal, Verifier};
+use platepal_bus::{Bus, Embedded};
+use platepal_events::{Channel, Domain as Owner, Event, Timestamp};
+use platepal_proto::v1;
+use platepal_service::{
+    Clock, Parts, Readiness, Shutdown,
+    domain::{self, Domain, Snapshot, Verdict},
+    grpc::{Door, Links, Server, memory},
+};
+use platepal_settings::{Group, Reader};
+use platepal_testkit::{Connect, Socket, Token, eventually, ports};
+use serde_json::Value;
+use tonic::Status;
+
+pub const SECRET: &str = "a secret for tests of at least 32 bytes";
+
+/// Who may read what, by user and channel; whoever is not listed is denied.
+#[derive(Default)]
+pub struct Rules {
+    pub verdicts: Mutex<HashMap<(String, String), Verdict>>,
+    pub snapshots: Mutex<HashMap<String, Snapshot>>,
+    pub questions: AtomicUsize,
+}
+
+#[async_trait]
+impl Domain for Rules {
+    async fn publish(&self, _: Event, _: Vec<Channel>) -> Result<v1::PublishResponse, Status> {
+        Err(Status::unimplemented("tests publish on the bus"))
+    }
+
+    async fn authorize(&self, principal: &Principal, token: &str, channel: &Channel) -> Verdict {
+        assert!(!token.is_empty(), "the owner needs the token to ask Django");
+        self.questions.fetch_add(1, Ordering::SeqCst);
+        let key = (principal.user_id.to_string(), channel.to_string());
+        let verdicts = self.verdicts.lock().unwrap();
+        verdicts.get(&key).cloned().unwrap_or(Verdict::Denied("not listed".into()))
+    }
+
+    async fn snapshot(&self, channel: &Channel) -> Result<Snapshot, Status> {
+        let snapshots = self.snapshots.lock().unwrap();
+        Ok(snapshots.get(channel.as_str()).cloned().unwrap_or(Snapshot { state: None }))
+    }
+
+    async fn grant(&self, _: &str, _: &Channel, _: Option<Timestamp>) -> Result<(), Status> {
+        Err(Status::unimplemented("tests write their rules"))
+    }
+
+    async fn revoke(&self, _: &str, _: &Channel) -> Result<bool, Status> {
+        Err(Status::unimplemented("tests write their rules"))
+    }
+}
+
+pub struct House {
+    pub bus: Arc<Embedded>,
+    pub rules: Arc<Rules>,
+    pub shutdown: Shutdown,
+    pub readiness: Readiness,
+    pub address: String,
+    _folder: tempfile::TempDir,
+}
+
+pub fn group<G: Group>(variables: &[(&str, &str)]) -> G {
+    let mut reader = Reader::new(variables.iter().copied());
+    let group = reader.read::<G>();
+    reader.finish(G::SPECS).unwrap();
+    group.unwrap()
+}
+
+impl House {
+    pub async fn open() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With these settings of the edge.
+    pub async fn with(variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = ports::free_address().to_string();
+        let bus = Embedded::open(folder.path(), &group(&[])).unwrap();
+        let service: platepal_service::Settings = group(&[("REALTIME_DRAIN_TIME", "5s")]);
+        let (link, door) = memory(Duration::from_secs(5));
+        let rules = Arc::new(Rules::default());
+        let parts = Parts {
+            settings: Arc::new(service),
+            bus: Arc::clone(&bus) as Arc<dyn Bus>,
+            links: Links::new(HashMap::from([(Owner::Orders, link)])),
+            keys: ApiKeys::new(&group::<KeySettings>(&[])).unwrap(),
+            clock: Clock,
+            shutdown: Shutdown::default(),
+            readiness: Readiness::default(),
+        };
+        Server::new("orders", &parts)
+            .with_service(domain::service(Arc::clone(&rules), Clock, 1 << 20))
+            .serve(vec![Door::Memory(door)], None::<tonic::service::Routes>)
+            .await
+            .unwrap();
+        let tokens: platepal_auth::Settings =
+            group(&[("REALTIME_JWT_SECRET", SECRET), ("REALTIME_JWT_LEEWAY", "0s")]);
+        let verifier = Verifier::start(&tokens).await.unwrap();
+        let mut all = vec![("REALTIME_HTTP_ADDR", address.as_str())];
+        all.extend(variables);
+        platepal_edge::run(group(&all), verifier, parts.clone(), None).await.unwrap();
+        eventually("the edge hears of revocations", || async { parts.readiness.closed().is_empty() }).await;
+        let Parts { shutdown, readiness, .. } = parts;
+        Self { bus, rules, shutdown, readiness, address, _folder: folder }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.address)
+    }
+
+    pub fn connect(&self, path: &str, user: u64) -> Connect {
+        Connect::to(format!("{}?token={}", self.url(path), token(user)))
+    }
+
+    pub fn connect_since(&self, path: &str, user: u64, since: &str) -> Connect {
+        Connect::to(format!("{}?token={}&since_event_id={since}", self.url(path), token(user)))
+    }
+
+    pub fn rule(&self, user: u64, channel: &str, verdict: Verdict) {
+        self.rules.verdicts.lock().unwrap().insert((user.to_string(), channel.to_owned()), verdict);
+    }
+
+    pub fn allow(&self, user: u64, channel: &str) {
+        self.rule(user, channel, Verdict::Allowed(Duration::from_secs(60)));
+    }
+
+    pub async fn publish(&self, channel: &str, event: &Event) -> platepal_events::Position {
+        self.bus.append(&[channel.parse().unwrap()], event).await.unwrap().remove(0).position
+    }
+
+    /// An open and live socket: what is published from now on comes.
+    pub async fn live(&self, path: &str, user: u64, channel: &str) -> Socket {
+        let mut socket = self.connect(path, user).open().await;
+        self.greet(&mut socket, channel).await;
+        socket
+    }
+
+    /// Publishes until the socket, which may still be opening, gets something; then nothing more is on its way.
+    pub async fn greet(&self, socket: &mut Socket, channel: &str) {
+        let mut last = String::new();
+        for turn in 0.. {
+            assert!(turn < 1_000, "the socket never went live");
+            last = format!("greeting-{}", uuid::Uuid::new_v4());
+            self.publish(channel, &event(&last)).await;
+            match socket.next(Duration::from_millis(20)).await {
+                platepal_testkit::Next::Json(frame) => {
+                    if id(&frame) == last {
+                        return;
+                    }
+                    break;
+                }
+                platepal_testkit::Next::Nothing => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        loop {
+            if id(&socket.json().await) == last {
+                return;
+            }
+        }
+    }
+}
+
+pub fn token(user: u64) -> String {
+    Token::new(SECRET, user).sign()
+}
+
+pub fn id(frame: &Value) -> String {
+    frame["event_id"].as_str().unwrap_or_else(|| panic!("no event: {frame}")).to_owned()
+}
+
+pub fn event(id: &str) -> Event {
+    sized(id, 0)
+}
+
+/// An event with about so many bytes.
+pub fn sized(id: &str, bytes: usize) -> Event {
+    let payload = serde_json::json!({ "id": id, "filler": "x".repeat(bytes) }).to_string();
+    parse(v1::Event {
+        event_id: id.into(),
+        r#type: "order.accepted".into(),
+        payload: payload.into(),
+        ..Default::default()
+    })
+}
+
+pub fn rider_location(key: &str, eta_minutes: u32) -> Event {
+    let payload = serde_json::json!({ "eta_minutes": eta_minutes }).to_string();
+    parse(v1::Event {
+        r#type: "rider_location".into(),
+        key: key.into(),
+        payload: payload.into(),
+        ..Default::default()
+    })
+}
+
+pub fn revoked(user: u64, channel: &str) -> Event {
+    let payload = serde_json::json!({ "user_id": user.to_string(), "channel": channel }).to_string();
+    parse(v1::Event { r#type: "grant.revoked".into(), payload: payload.into(), ..Default::default() })
+}
+
+fn parse(message: v1::Event) -> Event {
+    Event::parse(message, Timestamp::from_micros(1_795_519_800_123_456)).unwrap()
+}

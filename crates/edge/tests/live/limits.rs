@@ -1,0 +1,124 @@
+//! What a client may send and hold, and what happens beyond.
+
+use platepal_testkit::{Next, PATIENCE};
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::house::House;
+
+#[tokio::test]
+async fn what_no_socket_takes_is_answered_and_costs_nothing_else() {
+    let house = House::open().await;
+    let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
+    for (sent, word) in [
+        (Message::text(r#"{"type":"hello"}"#), "hello"),
+        (Message::text(r#"{"kind":"hello"}"#), "no \"type\""),
+        (Message::text("rubbish"), "JSON"),
+        (Message::text("[1,2]"), "JSON"),
+        (Message::binary(vec![1, 2, 3]), "binary"),
+    ] {
+        socket.send(sent).await;
+        let answer = socket.json().await;
+        assert_eq!(answer["type"], json!("error"));
+        assert!(answer["message"].as_str().unwrap().contains(word), "{answer}");
+    }
+    house.greet(&mut socket, "customer:7").await;
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_closes_with_1009() {
+    let house = House::with(&[("REALTIME_EDGE_MESSAGE_BYTES_MAX", "1KiB")]).await;
+    let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
+    socket.send(Message::text("x".repeat(2_000))).await;
+    assert_eq!(socket.closed().await.0, 1009);
+}
+
+#[tokio::test]
+async fn a_broken_protocol_closes_its_own_socket_only() {
+    let house = House::open().await;
+    let mut other = house.live("/ws/customer/7", 7, "customer:7").await;
+    // Unmasked text; masked text that is not UTF-8; reserved opcode.
+    for (bytes, code) in [
+        (vec![0x81, 0x01, b'x'], 1002),
+        (vec![0x81, 0x81, 0, 0, 0, 0, 0xff], 1007),
+        (vec![0x83, 0x80, 0, 0, 0, 0], 1002),
+    ] {
+        let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
+        socket.send_bytes(&bytes).await;
+        assert_eq!(socket.closed().await.0, code, "{bytes:?}");
+    }
+    house.greet(&mut other, "customer:7").await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_too_much_is_warned_and_then_closed() {
+    let house =
+        House::with(&[("REALTIME_EDGE_MESSAGES_PER_SECOND", "1"), ("REALTIME_EDGE_MESSAGES_BURST", "5")])
+            .await;
+    let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
+    for _ in 0..100 {
+        socket.send_text(r#"{"type":"x"}"#).await;
+    }
+    let mut warnings = 0;
+    let code = loop {
+        match socket.next(PATIENCE).await {
+            Next::Json(frame) => {
+                warnings += usize::from(frame["message"] == json!("too many messages; slow down"))
+            }
+            Next::Closed(code, _) => break code,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(code, 1008);
+    assert!(warnings > 0);
+}
+
+#[tokio::test]
+async fn one_user_has_so_many_sockets_and_no_more() {
+    let house = House::with(&[("REALTIME_EDGE_CONNECTIONS_PER_USER_MAX", "2")]).await;
+    let first = house.live("/ws/customer/7", 7, "customer:7").await;
+    let _second = house.live("/ws/customer/7", 7, "customer:7").await;
+    assert_eq!(house.connect("/ws/customer/7", 7).open().await.closed().await.0, 4029);
+    house.live("/ws/customer/8", 8, "customer:8").await;
+    first.close().await;
+    platepal_testkit::eventually("the closed socket makes room", || async {
+        let mut socket = house.connect("/ws/customer/7", 7).open().await;
+        socket.next(std::time::Duration::from_millis(50)).await == Next::Nothing
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_edge_answers_503_and_has_room_again_later() {
+    let house = House::with(&[("REALTIME_EDGE_CONNECTIONS_MAX", "2")]).await;
+    let first = house.live("/ws/customer/7", 7, "customer:7").await;
+    let _second = house.live("/ws/customer/7", 7, "customer:7").await;
+    let refusal = house.connect("/ws/customer/7", 7).attempt().await.unwrap_err();
+    assert_eq!(refusal.status, 503);
+    assert!(refusal.headers.contains(&("retry-after".into(), "5".into())), "{refusal:?}");
+    first.cut();
+    platepal_testkit::eventually("there is room again", || async {
+        house.connect("/ws/customer/7", 7).attempt().await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_closed_and_one_that_does_stays() {
+    let house =
+        House::with(&[("REALTIME_EDGE_PING_INTERVAL", "1s"), ("REALTIME_EDGE_PONG_TIMEOUT", "500ms")]).await;
+    // A client that reads answers pings; one that does not read does not.
+    let mut silent = house.live("/ws/customer/7", 7, "customer:7").await;
+    let mut lively = house.live("/ws/customer/8", 8, "customer:8").await;
+    lively.assert_quiet(std::time::Duration::from_millis(2_500)).await;
+    assert_eq!(silent.closed().await.0, 4010);
+    house.greet(&mut lively, "customer:8").await;
+}
+
+#[tokio::test]
+async fn a_close_of_the_client_is_answered() {
+    let house = House::open().await;
+    let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
+    socket.send(Message::Close(None)).await;
+    assert!(matches!(socket.next(PATIENCE).await, Next::Closed(..)));
+}

@@ -1,0 +1,7 @@
+//! A real edge, a real bus, real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod doors;
+mod house;
+mod limits;
+mod replay;
