@@ -136,7 +136,7 @@ impl Orders {
             return Ok(true);
         }
         let Some(restaurant) = &order.restaurant else { return Ok(false) };
-        if principal.restaurant_ids.iter().any(|id| *id == restaurant.id) {
+        if principal.has_restaurant(&restaurant.id) {
             return Ok(true);
         }
         let channel = Channel::new(ChannelKind::Restaurant, &restaurant.id).map_err(|why| why.to_string())?;

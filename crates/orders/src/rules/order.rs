@@ -167,7 +167,8 @@ impl Order {
         if update.status.is_accepted() {
             self.accepted_at = earliest(self.accepted_at);
         }
-        if update.sla_minutes.is_some() {
+        if update.sla_minutes.is_some() && (self.sla_minutes.is_none() || !update.stamp.is_before(self.stamp))
+        {
             self.sla_minutes = update.sla_minutes;
         }
     }
