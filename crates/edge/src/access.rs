@@ -14,7 +14,7 @@ use std::{
 
 use metrics::counter;
 use moka::{Expiry, future::Cache};
-use platepal_auth::{Principal, UserId};
+use platepal_auth::{Principal, Role, UserId};
 use platepal_events::{Channel, Event};
 use platepal_proto::v1;
 use platepal_service::{domain::principal_message, grpc::Links};
@@ -32,9 +32,19 @@ const GENERATIONS: usize = 1024;
 pub(crate) struct Access {
     links: Links,
     message_bytes_max: usize,
-    cache: Cache<(UserId, Channel, u64), Answer>,
+    cache: Cache<Question, Answer>,
     generations: Arc<Generations>,
     valid_for_max: Duration,
+}
+
+/// What an answer is the answer to. The claims are part of it: a token that says less is asked for anew.
+#[derive(PartialEq, Eq, Hash)]
+struct Question {
+    user_id: UserId,
+    roles: Vec<Role>,
+    restaurant_ids: Vec<String>,
+    channel: Channel,
+    generation: u64,
 }
 
 struct Generations {
@@ -51,13 +61,8 @@ enum Answer {
 
 struct ValidFor;
 
-impl Expiry<(UserId, Channel, u64), Answer> for ValidFor {
-    fn expire_after_create(
-        &self,
-        _: &(UserId, Channel, u64),
-        answer: &Answer,
-        _: Instant,
-    ) -> Option<Duration> {
+impl Expiry<Question, Answer> for ValidFor {
+    fn expire_after_create(&self, _: &Question, answer: &Answer, _: Instant) -> Option<Duration> {
         match answer {
             Answer::Allowed(valid_for) => Some(*valid_for),
             // Only shared with those who ask at the same moment: a grant must work at once.
@@ -91,10 +96,15 @@ impl Access {
             let is_owner = channel.id() == principal.user_id.as_str();
             return if is_owner { Ok(()) } else { Err(Code::Forbidden.into()) };
         }
-        let user = principal.user_id.clone();
-        let generation = self.generations.of(user.as_str(), channel.as_str()).load(Ordering::Acquire);
-        let key = (user, channel.clone(), generation);
-        match self.cache.try_get_with(key, Box::pin(self.ask(principal, token, channel))).await {
+        let generation = self.generations.of(principal.user_id.as_str(), channel.as_str());
+        let question = Question {
+            user_id: principal.user_id.clone(),
+            roles: principal.roles.clone(),
+            restaurant_ids: principal.restaurant_ids.clone(),
+            channel: channel.clone(),
+            generation: generation.load(Ordering::Acquire),
+        };
+        match self.cache.try_get_with(question, Box::pin(self.ask(principal, token, channel))).await {
             Ok(Answer::Allowed(_)) => Ok(()),
             Ok(Answer::Denied(reason)) => {
                 tracing::debug!(user = %principal.user_id, %channel, %reason, "denied");

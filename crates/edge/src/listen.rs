@@ -145,28 +145,33 @@ fn routes(edge: Arc<Edge>, landing: Option<Landing>) -> BoxedFilter<(Box<dyn Rep
         .and(query)
         .and(warp::header::headers_cloned())
         .and(warp::ext::get::<Ticket>())
-        .map(
+        .then(
             move |method: Method,
                   path: warp::path::FullPath,
                   query: String,
                   headers: HeaderMap,
                   ticket: Ticket| {
-                let reply: Box<dyn Reply> =
-                    match upgrade(&edge, &method, path.as_str(), &query, &headers, ticket) {
-                        Ok(response) => Box::new(response),
-                        Err(refused) => {
-                            tracing::debug!(path = path.as_str(), word = refused.word, "not upgraded");
-                            counter!("realtime_edge_handshakes_total", "result" => refused.word).increment(1);
-                            Box::new(refused.response())
-                        }
-                    };
-                reply
+                let edge = Arc::clone(&edge);
+                // Boxed: it is large and soon over, and hyper's task lives as long as the connection.
+                Box::pin(async move {
+                    let reply: Box<dyn Reply> =
+                        match upgrade(&edge, &method, path.as_str(), &query, &headers, ticket).await {
+                            Ok(response) => Box::new(response),
+                            Err(refused) => {
+                                tracing::debug!(path = path.as_str(), word = refused.word, "not upgraded");
+                                counter!("realtime_edge_handshakes_total", "result" => refused.word)
+                                    .increment(1);
+                                Box::new(refused.response())
+                            }
+                        };
+                    reply
+                })
             },
         );
     root.or(socket).unify().boxed()
 }
 
-fn upgrade(
+async fn upgrade(
     edge: &Arc<Edge>,
     method: &Method,
     path: &str,
@@ -182,7 +187,8 @@ fn upgrade(
     let Some(place) = ticket.place else { return Err(full("this server is full; try again soon")) };
     let upgrade = ticket.upgrade.lock().take();
     let upgrade = upgrade.ok_or_else(|| full("the connection can't be upgraded"))?;
-    edge.shutdown.spawn(take(Arc::clone(edge), upgrade, arrival, place));
+    let opening = session::open(edge, arrival).await;
+    edge.shutdown.spawn(take(Arc::clone(edge), upgrade, opening, place));
     let mut response = Response::new(String::new());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let response_headers = response.headers_mut();
@@ -198,7 +204,7 @@ fn upgrade(
 async fn take(
     edge: Arc<Edge>,
     upgrade: OnUpgrade,
-    arrival: session::Arrival,
+    opening: session::Opening,
     place: Arc<OwnedSemaphorePermit>,
 ) {
     let upgraded = match tokio::time::timeout(edge.settings.handshake_timeout, upgrade).await {
@@ -216,6 +222,6 @@ async fn take(
         }
     };
     let socket = Socket::new(parts.io.into_inner(), parts.read_buf, edge.settings.message_bytes_max.0);
-    session::run(edge, socket, arrival).await;
+    session::run(edge, socket, opening).await;
     drop(place);
 }

@@ -79,19 +79,32 @@ struct Session {
     ended: bool,
 }
 
-/// Runs a client to its end.
-pub(crate) async fn run(edge: Arc<Edge>, socket: Socket, arrival: Arrival) {
+/// A client whose handshake is not answered yet: attached to its channel, or about to be told why not.
+pub(crate) struct Opening {
+    channel: Channel,
+    queue: Arc<Queue>,
+    opened: Result<Opened, Close>,
+}
+
+/// Opens a client before its handshake is answered, so that to the client "open" means: from now on nothing is
+/// missed. A refusal waits for the socket too, as browsers only see why when it is closed after opening.
+pub(crate) async fn open(edge: &Edge, arrival: Arrival) -> Opening {
     let settings = &edge.settings;
     let bound = Bound { frames: settings.queue_frames, bytes: settings.queue_bytes.0 };
     let queue = Arc::new(Queue::new(bound));
-    // Boxed: it is large and soon over, and the task lives as long as the connection.
-    let opening = Box::pin(opening::open(&edge, &arrival, &queue));
-    let opened = tokio::time::timeout(settings.handshake_timeout, opening).await;
+    let opened = tokio::time::timeout(settings.opening_timeout, opening::open(edge, &arrival, &queue)).await;
     let opened =
         opened.unwrap_or_else(|_| Err(Code::TryAgain.because("opening took too long; try again later")));
+    Opening { channel: arrival.channel, queue, opened }
+}
+
+/// Runs a client to its end.
+pub(crate) async fn run(edge: Arc<Edge>, socket: Socket, opening: Opening) {
+    let settings = &edge.settings;
+    let Opening { channel, queue, opened } = opening;
     let now = Instant::now();
     let mut session = Session {
-        channel: arrival.channel,
+        channel,
         socket,
         queue,
         opened: None,
@@ -398,5 +411,32 @@ async fn pending_or<T>(running: &mut Option<Pin<Box<dyn Future<Output = T> + Sen
     match running {
         Some(running) => running.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod sizes {
+    #[test]
+    fn print_sizes() {
+        fn of<F: Future, A, B, C>(_: fn(A, B, C) -> F) -> usize {
+            std::mem::size_of::<F>()
+        }
+        fn of1<'a, F: Future + 'a, A>(_: fn(A) -> F) -> usize {
+            std::mem::size_of::<F>()
+        }
+        println!(
+            "session {} socket {} ws {} opened {} run {}",
+            std::mem::size_of::<super::Session>(),
+            std::mem::size_of::<super::Socket>(),
+            std::mem::size_of::<tokio_tungstenite::tungstenite::protocol::WebSocketContext>(),
+            std::mem::size_of::<super::Opened>(),
+            of(super::run)
+        );
+        println!(
+            "live {} queue {} sleep {}",
+            0,
+            std::mem::size_of::<super::Queue>(),
+            std::mem::size_of::<tokio::time::Sleep>()
+        );
     }
 }

@@ -20,7 +20,9 @@ platepal_settings::settings! {
         connections_per_user_max: usize = "REALTIME_EDGE_CONNECTIONS_PER_USER_MAX", default "20", bound { unit: "sockets per user", full: "a new one is closed with 4029", metric: "realtime_edge_closes_total" };
         /// Connections that the kernel holds for us until they are accepted.
         backlog: u32 = "REALTIME_EDGE_BACKLOG", default "4096", bound { unit: "connections", full: "the client's kernel tries again after a second", metric: "realtime_edge_handshakes_total" };
-        /// How long a client may take to send its handshake, and how long token, access and channel may take after it.
+        /// How long token, access and channel may take before a handshake is answered. PlatePal's frontends wait 5 s for the answer.
+        opening_timeout: Duration = "REALTIME_EDGE_OPENING_TIMEOUT", default "4s", bound { unit: "time", full: "the handshake is answered and the socket closed with 1013", metric: "realtime_edge_handshakes_total" };
+        /// How long a client may take to send its handshake.
         handshake_timeout: Duration = "REALTIME_EDGE_HANDSHAKE_TIMEOUT", default "10s", bound { unit: "time", full: "the connection is closed", metric: "realtime_edge_handshakes_total" };
         /// The largest head of a request.
         header_bytes_max: ByteSize = "REALTIME_EDGE_HEADER_BYTES_MAX", default "16KiB", bound { unit: "bytes", full: "the request is answered 431", metric: "realtime_edge_handshakes_total" };

@@ -93,7 +93,7 @@ both_shapes! {
             ("/ws/kitchen/7", 404),
             ("/ws/customer/", 404),
             ("/ws/customer/7/8", 404),
-            ("/ws/customer/a.b", 404),
+            ("/ws/customer/a.b", 400),
             ("/nothing", 404),
             ("/ws/customer/7", 426),
         ] {

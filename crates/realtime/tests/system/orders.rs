@@ -14,6 +14,8 @@ use crate::{
 const UPDATES: u64 = 2_000;
 const ORDERS: u64 = 40;
 const AT_ONCE: usize = 32;
+/// Newcomers to one order; a user may have 20 sockets.
+const NEWCOMERS_MAX: usize = 15;
 
 /// The order in a frame of the broadcaster's shape.
 fn order(frame: &Value) -> &Value {
@@ -95,7 +97,7 @@ both_shapes! {
         };
         // Newcomers join while updates land between their attaching and their reading.
         let mut newcomers = Vec::new();
-        while !publisher.is_finished() {
+        while !publisher.is_finished() && newcomers.len() < NEWCOMERS_MAX {
             newcomers.push(tier.connect("/ws/order/1", &tier.token(7)).open().await);
         }
         publisher.await.unwrap();
