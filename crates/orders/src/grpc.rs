@@ -61,7 +61,7 @@ impl Orders {
     /// Keeps an update and tells it.
     pub(crate) async fn take(&self, update: Update, audience: Audience) -> Result<Told, Status> {
         let event_id = update.event.id.clone();
-        let kept = self.store.keep(&update, &audience, self.clock.now()).await.map_err(store_status)?;
+        let kept = self.store.keep(update, audience, self.clock.now()).await.map_err(store_status)?;
         self.store.drain(&kept.streams, self.clock.now()).await.map_err(untold_status)?;
         let Kept { order, outcome, repeated, told_by, .. } = kept;
         let source = told_by.as_ref().unwrap_or(&event_id);

@@ -16,7 +16,7 @@ mod retention;
 use platepal_bus::Bus;
 use platepal_events::{Channel, ChannelKind, Epoch, Event, EventId, Position, Timestamp};
 use platepal_service::{
-    Database, DatabaseError,
+    Database, DatabaseError, Group,
     outbox::{Letter, Outbox, OutboxError},
     sql::{Row, Transaction},
     timers::Timers,
@@ -84,7 +84,15 @@ pub(crate) struct Store {
     pub(crate) outbox: Outbox,
     pub(crate) timers: Timers,
     settings: Settings,
+    /// SQLite: updates that come at the same time are kept in one commit.
+    together: Option<Group<Job, Result<Kept, StoreError>>>,
 }
+
+/// An update to keep.
+type Job = (Update, Audience, Timestamp);
+
+/// Updates of one commit of SQLite.
+const JOBS: usize = 128;
 
 impl Store {
     /// Brings the tables up to date. Several replicas may do so at once.
@@ -102,23 +110,54 @@ impl Store {
             Database::Postgres(pool) => migrator.run(pool).await,
         };
         migrated.map_err(|source| DatabaseError::Migrate { domain: "orders", source })?;
-        Ok(Self {
+        let store = Self {
             outbox: Outbox::new(database.clone(), bus, "orders", connections),
             timers: Timers::new(database.clone(), "orders"),
             settings: settings.clone(),
             database,
-        })
+            together: None,
+        };
+        let together = matches!(store.database, Database::Sqlite(_)).then(|| {
+            let store = store.clone();
+            Group::new(JOBS, move |jobs| keep_together(store.clone(), jobs))
+        });
+        Ok(Self { together, ..store })
     }
 
     /// Keeps an update and all that follows from it.
     pub(crate) async fn keep(
         &self,
+        update: Update,
+        audience: Audience,
+        now: Timestamp,
+    ) -> Result<Kept, StoreError> {
+        match &self.together {
+            Some(together) => together.run((update, audience, now)).await.ok_or(sqlx::Error::PoolClosed)?,
+            None => {
+                self.keep_all(&[(update, audience, now)]).await?.pop().ok_or(sqlx::Error::RowNotFound.into())
+            }
+        }
+    }
+
+    /// Keeps updates in one transaction: all of them or none.
+    async fn keep_all(&self, jobs: &[Job]) -> Result<Vec<Kept>, StoreError> {
+        let mut tx = self.database.begin().await?;
+        let mut kept = Vec::with_capacity(jobs.len());
+        for (update, audience, now) in jobs {
+            kept.push(self.keep_in(&mut tx, update, audience, *now).await?);
+        }
+        tx.commit().await?;
+        Ok(kept)
+    }
+
+    async fn keep_in(
+        &self,
+        tx: &mut Transaction,
         update: &Update,
         audience: &Audience,
         now: Timestamp,
     ) -> Result<Kept, StoreError> {
         let stream = Channel::new(ChannelKind::Order, &update.order_id)?;
-        let mut tx = self.database.begin().await?;
         // A row to lock, also for an order that is new.
         tx.execute(
             "INSERT INTO orders_orders (order_id, state, payload, changed_at) VALUES ($1, '', '', $2) \
@@ -126,20 +165,20 @@ impl Store {
             &[(&update.order_id).into(), now.micros().into()],
         )
         .await?;
-        let held = self.lock(&mut tx, &update.order_id).await?;
-        if let Some(repeated) = self.repeated(&mut tx, update, &held).await? {
+        let held = self.lock(tx, &update.order_id).await?;
+        if let Some(repeated) = self.repeated(tx, update, &held).await? {
             return Ok(Kept { streams: vec![stream], ..repeated });
         }
         let before = held.clone();
         let (mut order, outcome) = apply(held, update);
-        self.settle_sla(&mut tx, &mut order, update).await?;
+        self.settle_sla(tx, &mut order, update).await?;
 
         let is_new = matches!(outcome, Outcome::New { .. });
         let mut channels = audience.channels(&order, &stream);
         let mut told_by = None;
         let mut answer = outcome;
         if outcome == Outcome::Duplicate {
-            let (by, told) = self.told(&mut tx, update).await?;
+            let (by, told) = self.told(tx, update).await?;
             // Django may send one change to several groups, one event each: nobody misses it, nobody gets it twice.
             channels.retain(|channel| !told.contains(channel));
             if matches!(audience, Audience::Participants(_)) {
@@ -174,24 +213,23 @@ impl Store {
 
         let mut streams = Vec::new();
         if before.as_ref() != Some(&order) {
-            self.save(&mut tx, &order, is_new.then_some(update.payload.as_str()), now).await?;
+            self.save(tx, &order, is_new.then_some(update.payload.as_str()), now).await?;
             if is_new && update.event.kind.as_str() == "order.rejected" {
-                streams.extend(self.count_rejection(&mut tx, &order, now).await?);
+                streams.extend(self.count_rejection(tx, &order, now).await?);
             }
             let due = timers(&order, &self.settings.limits());
             if before.is_none_or(|before| timers(&before, &self.settings.limits()) != due) {
-                self.timers.replace(&mut tx, &order.order_id, &due).await?;
+                self.timers.replace(tx, &order.order_id, &due).await?;
             }
         }
         if tell {
             let event = told_event(update, &order);
-            self.outbox.put(&mut tx, &Letter { stream: stream.clone(), event, channels }, now).await?;
+            self.outbox.put(tx, &Letter { stream: stream.clone(), event, channels }, now).await?;
             if outcome == Outcome::Duplicate {
                 answer = Outcome::New { unusual: None };
             }
             streams.insert(0, stream);
         }
-        tx.commit().await?;
         Ok(Kept { order, outcome: answer, repeated: false, told_by, streams })
     }
 
@@ -296,6 +334,19 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Keeps updates in one commit; if that fails, each in its own, so that a bad one costs the others nothing.
+async fn keep_together(store: Store, jobs: Vec<Job>) -> Vec<Result<Kept, StoreError>> {
+    if let Ok(kept) = store.keep_all(&jobs).await {
+        return kept.into_iter().map(Ok).collect();
+    }
+    let mut answers = Vec::with_capacity(jobs.len());
+    for job in &jobs {
+        let kept = store.keep_all(std::slice::from_ref(job)).await;
+        answers.push(kept.and_then(|mut kept| kept.pop().ok_or(sqlx::Error::RowNotFound.into())));
+    }
+    answers
 }
 
 const READ: &str = "SELECT o.order_id, o.state, o.payload, COALESCE(s.seq, 0) AS seq, \

@@ -11,6 +11,7 @@ pub mod admin;
 mod clock;
 mod database;
 pub mod domain;
+mod group;
 pub mod grpc;
 mod metrics;
 pub mod outbox;
@@ -27,6 +28,7 @@ use platepal_bus::Bus;
 
 pub use clock::Clock;
 pub use database::{Database, DatabaseError};
+pub use group::Group;
 pub use metrics::Metrics;
 pub use readiness::{Gate, Readiness};
 pub use settings::Settings;

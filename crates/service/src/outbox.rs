@@ -23,7 +23,7 @@ use platepal_events::{Channel, Epoch, Event, EventId, Position, Timestamp};
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
-    Database,
+    Database, Group,
     sql::{Row, Transaction},
 };
 
@@ -31,6 +31,8 @@ use crate::{
 const CHUNK_EVENTS: usize = 50;
 /// Locks of streams in one process; two streams that share one only wait for each other.
 const LOCKS: usize = 64;
+/// Marks of one commit of SQLite.
+const MARKS: usize = 256;
 /// From this age on a row may have been told longer ago than the bus remembers event ids; the log is asked.
 const DOUBTFUL_AGE: Duration = Duration::from_secs(60);
 
@@ -81,6 +83,8 @@ pub struct Outbox {
     domain: &'static str,
     locks: Arc<[Mutex<()>]>,
     hasher: std::hash::RandomState,
+    /// SQLite: streams that are told at the same time are marked in one commit.
+    marks: Option<Group<Mark, Result<(), sqlx::Error>>>,
     /// Drains hold a connection while the bus works; half of the pool stays free for keeping.
     drains: Arc<Semaphore>,
 }
@@ -88,7 +92,15 @@ pub struct Outbox {
 impl Outbox {
     /// The outbox in the tables of a domain. `connections` is the size of the database's pool.
     pub fn new(database: Database, bus: Arc<dyn Bus>, domain: &'static str, connections: u32) -> Self {
+        let marks = match &database {
+            Database::Sqlite(_) => {
+                let database = database.clone();
+                Some(Group::new(MARKS, move |marks| mark_together(database.clone(), domain, marks)))
+            }
+            Database::Postgres(_) => None,
+        };
         Self {
+            marks,
             database,
             bus,
             domain,
@@ -163,9 +175,9 @@ impl Outbox {
         let told = rows.len();
         for row in rows {
             let (seq, places) = self.tell(stream, &row, now).await?;
-            let mut tx = self.database.begin().await?;
-            self.mark(&mut tx, stream, seq, &places).await?;
-            tx.commit().await?;
+            let mark = Mark { stream: stream.clone(), seq, places };
+            let Some(marks) = &self.marks else { continue };
+            marks.run(mark).await.ok_or(sqlx::Error::PoolClosed)??;
         }
         Ok(told)
     }
@@ -180,7 +192,9 @@ impl Outbox {
         let told = rows.len();
         for row in rows {
             match self.tell(stream, &row, now).await {
-                Ok((seq, places)) => self.mark(&mut tx, stream, seq, &places).await?,
+                Ok((seq, places)) => {
+                    Mark { stream: stream.clone(), seq, places }.write(&mut tx, self.domain).await?;
+                }
                 Err(why) => {
                     // What was told so far is told.
                     tx.commit().await?;
@@ -241,36 +255,6 @@ impl Outbox {
         Ok((seq, places))
     }
 
-    async fn mark(
-        &self,
-        tx: &mut Transaction,
-        stream: &Channel,
-        seq: i64,
-        places: &[Place],
-    ) -> Result<(), sqlx::Error> {
-        let kept = write_places(places);
-        let sql = format!(
-            "UPDATE {}_outbox SET kept = $3, payload = '' WHERE stream = $1 AND seq = $2 AND kept IS NULL",
-            self.domain
-        );
-        tx.execute(&sql, &[stream.as_str().into(), seq.into(), kept.as_str().into()]).await?;
-        let own = places.iter().find(|place| place.channel == *stream);
-        let (epoch, offset) = match own {
-            Some(Place { position, .. }) => {
-                (Some(position.epoch.as_str()), i64::try_from(position.offset).ok())
-            }
-            None => (None, None),
-        };
-        let sql = format!(
-            "UPDATE {}_streams SET told_seq = $2, told_epoch = COALESCE($3, told_epoch), \
-             told_offset = COALESCE($4, told_offset) WHERE stream = $1",
-            self.domain
-        );
-        let values = [stream.as_str().into(), seq.into(), crate::sql::Value::Text(epoch), offset.into()];
-        tx.execute(&sql, &values).await?;
-        Ok(())
-    }
-
     /// Where an event was told; `None` if it waits or was never put.
     pub async fn places(&self, event: &EventId) -> Result<Option<Vec<Place>>, sqlx::Error> {
         let sql = format!("SELECT kept FROM {}_outbox WHERE event_id = $1", self.domain);
@@ -312,6 +296,58 @@ impl Outbox {
         }
         Ok(failed)
     }
+}
+
+/// An event that was told.
+#[derive(Debug, Clone)]
+struct Mark {
+    stream: Channel,
+    seq: i64,
+    places: Vec<Place>,
+}
+
+impl Mark {
+    async fn write(&self, tx: &mut Transaction, domain: &str) -> Result<(), sqlx::Error> {
+        let Self { stream, seq, places } = self;
+        let kept = write_places(places);
+        let sql = format!(
+            "UPDATE {domain}_outbox SET kept = $3, payload = '' WHERE stream = $1 AND seq = $2 AND kept IS NULL"
+        );
+        tx.execute(&sql, &[stream.as_str().into(), (*seq).into(), kept.as_str().into()]).await?;
+        let own = places.iter().find(|place| place.channel == *stream).map(|place| &place.position);
+        let epoch = own.map(|position| position.epoch.as_str());
+        let offset = own.and_then(|position| i64::try_from(position.offset).ok());
+        let sql = format!(
+            "UPDATE {domain}_streams SET told_seq = $2, told_epoch = COALESCE($3, told_epoch), \
+             told_offset = COALESCE($4, told_offset) WHERE stream = $1"
+        );
+        let values = [stream.as_str().into(), (*seq).into(), crate::sql::Value::Text(epoch), offset.into()];
+        tx.execute(&sql, &values).await?;
+        Ok(())
+    }
+}
+
+/// Writes marks in one commit; if that fails, each in its own, so that each has its own answer.
+async fn mark_together(
+    database: Database,
+    domain: &'static str,
+    marks: Vec<Mark>,
+) -> Vec<Result<(), sqlx::Error>> {
+    let write = async |marks: &[Mark]| {
+        let mut tx = database.begin().await?;
+        for mark in marks {
+            mark.write(&mut tx, domain).await?;
+        }
+        tx.commit().await
+    };
+    if write(&marks).await.is_ok() {
+        return marks.iter().map(|_| Ok(())).collect();
+    }
+    let mut answers = Vec::with_capacity(marks.len());
+    for mark in &marks {
+        answers.push(write(std::slice::from_ref(mark)).await);
+    }
+    answers
 }
 
 /// Describes the metrics of all outboxes.

@@ -61,7 +61,7 @@ async fn five_rejections_alert_once_a_window(world: World) {
     let reject = async |order: usize, now: Timestamp| {
         let mut update = at(&order.to_string(), &format!("e{order}"), Status::Cancelled, 1, now);
         update.event.kind = "order.rejected".parse().unwrap();
-        let kept = orders.store.keep(&update, &Audience::Participants(vec![]), now).await.unwrap();
+        let kept = orders.store.keep(update.clone(), Audience::Participants(vec![]), now).await.unwrap();
         orders.store.drain(&kept.streams, now).await.unwrap();
     };
     let alerts = async || {
@@ -87,7 +87,7 @@ async fn old_orders_are_forgotten_and_untold_ones_stay(world: World) {
     let orders = world.replica().await;
     take(&orders, update("1", "a", Status::Delivered, 1)).await;
     let untold = update("2", "b", Status::Delivered, 1);
-    orders.store.keep(&untold, &Audience::Participants(vec![]), Clock.now()).await.unwrap();
+    orders.store.keep(untold.clone(), Audience::Participants(vec![]), Clock.now()).await.unwrap();
     let later = Clock.now().plus_millis(91 * 24 * 60 * MINUTE);
     assert_eq!(orders.store.forget(later).await.unwrap(), 1);
     assert!(orders.store.read("1").await.unwrap().is_none());

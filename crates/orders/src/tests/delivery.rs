@@ -60,7 +60,7 @@ async fn a_crash_between_keeping_and_telling_is_healed_by_the_worker(world: Worl
     let now = Clock.now();
     for (version, status) in [(1, Status::Pending), (2, Status::Accepted)] {
         let update = update("5012", &format!("e{version}"), status, version);
-        orders.store.keep(&update, &Audience::Participants(vec![]), now).await.unwrap();
+        orders.store.keep(update.clone(), Audience::Participants(vec![]), now).await.unwrap();
     }
     assert!(world.told("order:5012").await.is_empty());
     let two = [world.replica().await, world.replica().await];
@@ -157,7 +157,7 @@ async fn an_event_that_was_told_long_ago_but_not_marked_is_not_told_again(world:
     let long_ago = Clock.now().plus_millis(-3_600_000);
     let update = update("5012", "e1", Status::Pending, 1);
     let audience = Audience::Participants(vec![]);
-    orders.store.keep(&update, &audience, long_ago).await.unwrap();
+    orders.store.keep(update.clone(), audience, long_ago).await.unwrap();
     // The replica that told it crashed before it could mark it; one channel was missing.
     let kept = orders.store.read("5012").await.unwrap().unwrap();
     assert!(kept.waits);

@@ -62,7 +62,7 @@ async fn an_update_between_snapshot_and_stream_is_neither_lost_nor_repeated(worl
     take(&orders, update("5012", "e1", Status::Pending, 1)).await;
     // Kept but not told, as by a call that is just between the two.
     let between = update("5012", "e2", Status::Accepted, 2);
-    orders.store.keep(&between, &Audience::Participants(vec![]), Clock.now()).await.unwrap();
+    orders.store.keep(between.clone(), Audience::Participants(vec![]), Clock.now()).await.unwrap();
     let (event, position) = orders.snapshot(&name).await.unwrap().state.unwrap();
     let snapshot: Value = serde_json::from_slice(&event.payload).unwrap();
     assert_eq!((&snapshot["order_version"], &snapshot["type"]), (&json!(2), &json!("order.snapshot")));
