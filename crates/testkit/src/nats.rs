@@ -6,7 +6,6 @@ use std::{
     process::Command,
 };
 
-use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{PATIENCE, Process, ports};
@@ -74,13 +73,13 @@ impl NatsServer {
     }
 
     /// Stops it without ending it (SIGSTOP): connections stay open and nothing answers.
-    pub fn pause(&mut self) {
-        self.signal(Signal::STOP);
+    pub async fn pause(&mut self) {
+        self.running().pause().await;
     }
 
     /// Lets it go on after [`NatsServer::pause`].
     pub fn resume(&mut self) {
-        self.signal(Signal::CONT);
+        self.running().resume();
     }
 
     /// What the server has printed since its last start; empty when it does not run.
@@ -88,11 +87,8 @@ impl NatsServer {
         self.process.as_ref().map(Process::output).unwrap_or_default()
     }
 
-    fn signal(&mut self, signal: Signal) {
-        match &mut self.process {
-            Some(process) => process.signal(signal),
-            None => panic!("this NATS server was killed; restart() it first"),
-        }
+    fn running(&mut self) -> &mut Process {
+        self.process.as_mut().expect("this NATS server was killed; restart() it first")
     }
 }
 

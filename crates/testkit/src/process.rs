@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
-use crate::wait::poll;
+use crate::wait::{PATIENCE, poll};
 
 /// Lines of a process's output that a failing test shows.
 const SHOWN_LINES: usize = 80;
@@ -118,6 +118,26 @@ impl Process {
             // The child has not been waited for, so its id can't belong to another process.
             let _ = kill_process(Pid::from_child(&self.child), signal);
         }
+    }
+
+    /// Stops it without ending it (SIGSTOP), and waits until it stands still: the signal reaches the threads of
+    /// a process one after the other, and until it did those may still answer.
+    pub async fn pause(&mut self) {
+        self.signal(Signal::STOP);
+        let child = Pid::from_child(&self.child);
+        let stopped = poll(PATIENCE, || {
+            // Asks for stops only, so that the end of the process stays there for whoever waits for it.
+            let stop =
+                waitid(WaitId::Pid(child), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG).ok().flatten();
+            async move { stop.filter(|status| status.stopped()).map(|_| ()) }
+        })
+        .await;
+        assert!(stopped.is_some(), "{} did not stop within {PATIENCE:?}", self.name);
+    }
+
+    /// Lets it go on after [`Process::pause`].
+    pub fn resume(&mut self) {
+        self.signal(Signal::CONT);
     }
 
     fn output_path(&self) -> PathBuf {

@@ -33,7 +33,7 @@ async fn nats_keeps_its_streams_over_kill_and_restart() {
 async fn a_paused_nats_server_does_not_answer_until_it_goes_on() {
     let mut server = NatsServer::start().await;
     let client = jetstream(&server).await;
-    server.pause();
+    server.pause().await;
     assert!(timeout(Duration::from_millis(200), client.query_account()).await.is_err());
     server.resume();
     timeout(PATIENCE, client.query_account()).await.unwrap().unwrap();
