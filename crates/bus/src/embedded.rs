@@ -1,8 +1,8 @@
 //! The embedded engine: an SQLite log in one process.
 //!
-//! One thread writes ([`writer`]): it takes all appends that wait, puts them into one transaction, and answers
-//! them after one commit that has reached the disk. Reads go to a few read-only connections ([`reader`]). After
-//! the commit, events go to the subscriptions of this process ([`live`]).
+//! One thread writes (`writer`): it takes all appends that wait, puts them into one transaction, and answers
+//! them after one commit that has reached the disk. Reads go to a few read-only connections (`reader`). After
+//! the commit, events go to the subscriptions of this process (`live`).
 //!
 //! Invariant: nothing is answered, and nothing is told to a subscription, before it is durable.
 

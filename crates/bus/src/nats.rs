@@ -1,8 +1,8 @@
 //! The NATS JetStream engine: streams that many processes share.
 //!
-//! Each partition has two streams ([`streams`]): the log, and the newest values. Both republish what they store,
-//! so that live events come through plain subscriptions ([`live`]), and what was missed is read with Direct Get
-//! ([`direct`]), without a consumer per reader. There are two connections: one for appends and reads, one for
+//! Each partition has two streams (`streams`): the log, and the newest values. Both republish what they store,
+//! so that live events come through plain subscriptions (`live`), and what was missed is read with Direct Get
+//! (`direct`), without a consumer per reader. There are two connections: one for appends and reads, one for
 //! live events, so that neither waits behind the other.
 //!
 //! Invariant: what JetStream did not acknowledge was not kept as far as a caller is told, and no read calls

@@ -100,6 +100,11 @@ pub(crate) async fn open(edge: &Edge, arrival: Arrival) -> Opening {
 
 /// Runs a client to its end.
 pub(crate) async fn run(edge: Arc<Edge>, socket: Socket, opening: Opening) {
+    begin(edge, socket, opening).live().await;
+}
+
+/// A session, or one that says why not.
+fn begin(edge: Arc<Edge>, socket: Socket, opening: Opening) -> Session {
     let settings = &edge.settings;
     let Opening { channel, queue, opened } = opening;
     let now = Instant::now();
@@ -135,11 +140,11 @@ pub(crate) async fn run(edge: Arc<Edge>, socket: Socket, opening: Opening) {
             session.close(&close);
         }
     }
-    session.live().await;
+    session
 }
 
 impl Session {
-    async fn live(&mut self) {
+    async fn live(mut self) {
         let timer = tokio::time::sleep_until(self.deadline());
         tokio::pin!(timer);
         while !self.ended {
@@ -411,32 +416,5 @@ async fn pending_or<T>(running: &mut Option<Pin<Box<dyn Future<Output = T> + Sen
     match running {
         Some(running) => running.await,
         None => std::future::pending().await,
-    }
-}
-
-#[cfg(test)]
-mod sizes {
-    #[test]
-    fn print_sizes() {
-        fn of<F: Future, A, B, C>(_: fn(A, B, C) -> F) -> usize {
-            std::mem::size_of::<F>()
-        }
-        fn of1<'a, F: Future + 'a, A>(_: fn(A) -> F) -> usize {
-            std::mem::size_of::<F>()
-        }
-        println!(
-            "session {} socket {} ws {} opened {} run {}",
-            std::mem::size_of::<super::Session>(),
-            std::mem::size_of::<super::Socket>(),
-            std::mem::size_of::<tokio_tungstenite::tungstenite::protocol::WebSocketContext>(),
-            std::mem::size_of::<super::Opened>(),
-            of(super::run)
-        );
-        println!(
-            "live {} queue {} sleep {}",
-            0,
-            std::mem::size_of::<super::Queue>(),
-            std::mem::size_of::<tokio::time::Sleep>()
-        );
     }
 }

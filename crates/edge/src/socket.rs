@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Capacity of a connection's read buffer, in bytes; it grows for a larger message.
-const READ_BUFFER_BYTES: usize = 2048;
+const READ_BUFFER_BYTES: usize = 512;
 /// Pongs that wait for a client which pings without reading; then its pings go unanswered.
 const CONTROL_BYTES_MAX: usize = 1024;
 /// Frames in one write.

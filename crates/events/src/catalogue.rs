@@ -172,9 +172,9 @@ impl FromStr for EventType {
             return Ok(Self((*name).into()));
         }
         // `order_accepted` is `order.accepted` if that is what the catalogue has.
-        let canonical = KNOWN
-            .iter()
-            .find(|known| known.name == text || (!text.contains('.') && known.name.replace('.', "_") == text));
+        let canonical = KNOWN.iter().find(|known| {
+            known.name == text || (!text.contains('.') && known.name.replace('.', "_") == text)
+        });
         Ok(Self(canonical.map_or_else(|| text.into(), |known| known.name.into())))
     }
 }
@@ -226,7 +226,8 @@ mod tests {
 
     #[test]
     fn what_is_not_a_type_is_refused() {
-        for text in ["", ".", "order.", ".order", "order..accepted", "Order.Accepted", "order accepted", "ö"] {
+        for text in ["", ".", "order.", ".order", "order..accepted", "Order.Accepted", "order accepted", "ö"]
+        {
             assert!(text.parse::<EventType>().is_err(), "{text:?} parsed");
         }
         assert!("a".repeat(65).parse::<EventType>().is_err());

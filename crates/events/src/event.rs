@@ -113,7 +113,8 @@ impl TryFrom<prost_types::Timestamp> for Timestamp {
         if !(0..1_000_000_000).contains(&at.nanos) {
             return Err(EventError::Timestamp(format!("nanos is {}", at.nanos)));
         }
-        let micros = at.seconds.checked_mul(1_000_000).and_then(|m| m.checked_add(i64::from(at.nanos) / 1_000));
+        let micros =
+            at.seconds.checked_mul(1_000_000).and_then(|m| m.checked_add(i64::from(at.nanos) / 1_000));
         let at = Self::from_micros(
             micros.ok_or_else(|| EventError::Timestamp(format!("seconds is {}", at.seconds)))?,
         );
@@ -271,7 +272,10 @@ mod tests {
 
     #[test]
     fn timestamps_are_written_as_django_writes_them() {
-        assert_eq!(Timestamp::from_micros(1_795_519_800_123_456).to_string(), "2026-11-24T11:30:00.123456+00:00");
+        assert_eq!(
+            Timestamp::from_micros(1_795_519_800_123_456).to_string(),
+            "2026-11-24T11:30:00.123456+00:00"
+        );
         assert_eq!("2026-11-24T12:30:00.123456+01:00".parse(), Ok(Timestamp(1_795_519_800_123_456)));
     }
 

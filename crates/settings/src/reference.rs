@@ -33,8 +33,12 @@ pub fn markdown(title: &str, specs: &[Spec]) -> String {
             writeln!(page, "May come from a file: `{}_FILE`.\n", spec.name).ok();
         }
         if let Some(bound) = spec.bound {
-            writeln!(page, "Unit: {}. When reached: {}. Metric: `{}`.\n", bound.unit, bound.full, bound.metric)
-                .ok();
+            writeln!(
+                page,
+                "Unit: {}. When reached: {}. Metric: `{}`.\n",
+                bound.unit, bound.full, bound.metric
+            )
+            .ok();
         }
     }
     page

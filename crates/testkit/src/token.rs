@@ -65,6 +65,12 @@ impl Token {
         self.claim("exp", unix_seconds() - 3600)
     }
 
+    /// Expired this long ago.
+    #[must_use]
+    pub fn expired_for(self, time: Duration) -> Self {
+        self.claim("exp", unix_seconds() - time.as_secs())
+    }
+
     /// A refresh token, which opens nothing.
     #[must_use]
     pub fn refresh(self) -> Self {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use platepal_proto::v1::{self, OrderStatus, OrderType, orders_service_client::OrdersServiceClient};
-use platepal_service::grpc::AttachKey;
+use platepal_service::{Clock, grpc::AttachKey};
 use platepal_settings::Secret;
 use rand::{Rng, seq::IndexedRandom};
 use serde_json::json;
@@ -54,7 +54,7 @@ pub(crate) async fn run(gateway: SocketAddr, key: Option<Secret>, per_minute: u3
     let channel = Endpoint::from_shared(format!("http://{gateway}"))?.connect_lazy();
     let key = AttachKey::new(key.as_ref().map(|key| bare(key.reveal())));
     let orders = Orders::new(InterceptedService::new(channel, key));
-    let first_id = chrono::Utc::now().timestamp() % 100_000 * 100;
+    let first_id = Clock.now().micros() / 1_000_000 % 100_000 * 100;
     let mut ticks = tokio::time::interval(Duration::from_secs(60) / per_minute);
     let mut under_way = JoinSet::new();
     for id in first_id.. {

@@ -113,8 +113,7 @@ both_shapes! {
 both_shapes! {
     async fn a_connection_ends_with_its_token(tier: Tier) {
         // The tier forgives clocks 30 s of difference; a token that expired 28 s ago has two left.
-        let now = chrono::Utc::now().timestamp();
-        let token = tier.token(7).claim("exp", now - 28);
+        let token = tier.token(7).expired_for(Duration::from_secs(28));
         let mut socket = tier.connect("/ws/customer/7", &token).open().await;
         let (code, reason) = socket.closed().await;
         assert_eq!(code, UNAUTHORISED);
