@@ -222,6 +222,11 @@ async fn take(
         }
     };
     let socket = Socket::new(parts.io.into_inner(), parts.read_buf, edge.settings.message_bytes_max.0);
-    session::run(edge, socket, opening).await;
-    drop(place);
+    // A task of its own: this one has room for all that the handshake needed, and would keep it.
+    let shutdown = edge.shutdown.clone();
+    let mut session = session::begin(edge, socket, opening);
+    shutdown.spawn(async move {
+        session.live().await;
+        drop(place);
+    });
 }

@@ -58,7 +58,7 @@ pub(super) struct Opened {
 type LogPage = Pin<Box<dyn Future<Output = Result<(Vec<Outgoing>, u64), Close>> + Send>>;
 type Recheck = Pin<Box<dyn Future<Output = Result<(), Close>> + Send>>;
 
-struct Session {
+pub(crate) struct Session {
     edge: Arc<Edge>,
     channel: Channel,
     socket: Socket,
@@ -98,13 +98,9 @@ pub(crate) async fn open(edge: &Edge, arrival: Arrival) -> Opening {
     Opening { channel: arrival.channel, queue, opened }
 }
 
-/// Runs a client to its end.
-pub(crate) async fn run(edge: Arc<Edge>, socket: Socket, opening: Opening) {
-    begin(edge, socket, opening).live().await;
-}
-
-/// A session, or one that says why not.
-fn begin(edge: Arc<Edge>, socket: Socket, opening: Opening) -> Session {
+/// A session, or one that says why not; [`Session::live`] runs it. Boxed, as a future that holds it by value
+/// holds it twice.
+pub(crate) fn begin(edge: Arc<Edge>, socket: Socket, opening: Opening) -> Box<Session> {
     let settings = &edge.settings;
     let Opening { channel, queue, opened } = opening;
     let now = Instant::now();
@@ -140,11 +136,12 @@ fn begin(edge: Arc<Edge>, socket: Socket, opening: Opening) -> Session {
             session.close(&close);
         }
     }
-    session
+    Box::new(session)
 }
 
 impl Session {
-    async fn live(mut self) {
+    /// Runs the client to its end.
+    pub(crate) async fn live(&mut self) {
         let timer = tokio::time::sleep_until(self.deadline());
         tokio::pin!(timer);
         while !self.ended {
