@@ -92,7 +92,9 @@ impl Socket {
             .max_write_buffer_size(CONTROL_BYTES_MAX)
             .max_message_size(Some(message_bytes_max))
             .max_frame_size(Some(message_bytes_max));
-        let protocol = WebSocketContext::from_partially_read(read.into(), Role::Server, Some(config));
+        // A copy of what there is, mostly nothing: converting `read` would hand over hyper's whole buffer of 8 KiB,
+        // and the connection would keep it.
+        let protocol = WebSocketContext::from_partially_read(read.to_vec(), Role::Server, Some(config));
         Self { stream, protocol, control: Vec::new(), batch: VecDeque::new(), written: 0, broken: false }
     }
 
