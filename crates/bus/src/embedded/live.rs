@@ -32,7 +32,8 @@ struct State {
 
 struct Reader {
     id: u64,
-    queue: mpsc::Sender<Entry>,
+    /// Boxed: tokio allocates 32 places at once, for a channel that may never carry an event.
+    queue: mpsc::Sender<Box<Entry>>,
     doubt: watch::Sender<u64>,
 }
 
@@ -40,7 +41,7 @@ struct Attached {
     live: Arc<Live>,
     channel: Channel,
     id: u64,
-    queue: mpsc::Receiver<Entry>,
+    queue: mpsc::Receiver<Box<Entry>>,
 }
 
 impl Live {
@@ -65,7 +66,7 @@ impl Live {
     pub fn tell(&self, entry: &Entry) {
         let state = self.readers.lock();
         for reader in state.channels.get(&entry.channel).into_iter().flatten() {
-            if let Err(mpsc::error::TrySendError::Full(_)) = reader.queue.try_send(entry.clone()) {
+            if let Err(mpsc::error::TrySendError::Full(_)) = reader.queue.try_send(Box::new(entry.clone())) {
                 reader.doubt.send_modify(|times| *times = times.wrapping_add(1));
             }
         }
@@ -88,7 +89,7 @@ impl Stream for Attached {
     type Item = Signal;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Signal>> {
-        self.queue.poll_recv(context).map(|entry| entry.map(Signal::Told))
+        self.queue.poll_recv(context).map(|entry| entry.map(|entry| Signal::Told(*entry)))
     }
 }
 
