@@ -7,7 +7,8 @@ use platepal_events::{CHANNELS_PER_EVENT_MAX, Channel, Domain, Event};
 use platepal_proto::v1;
 use platepal_service::{
     Clock, Parts,
-    grpc::{Links, bus_status, invalid},
+    domain::tell,
+    grpc::{Links, invalid},
 };
 use tonic::{Code, Status};
 
@@ -79,7 +80,7 @@ impl Publisher {
         let owner = checked.event.kind.owner();
         let result = match owner {
             Some(domain) => self.through_domain(domain, checked).await,
-            None => self.to_bus(checked).await,
+            None => tell(&*self.bus, &checked.event, &checked.channels).await,
         };
         let word = match &result {
             Ok(response) => match response.outcome() {
@@ -104,24 +105,6 @@ impl Publisher {
             channels: checked.channels.iter().map(ToString::to_string).collect(),
         };
         link.domain(self.message_bytes_max).publish(request).await.map(tonic::Response::into_inner)
-    }
-
-    async fn to_bus(&self, checked: Checked) -> Result<v1::PublishResponse, Status> {
-        let Checked { event, channels } = checked;
-        let appended = self.bus.append(&channels, &event).await.map_err(|why| bus_status(&why))?;
-        let all_known = appended.iter().all(|appended| appended.duplicate);
-        let outcome = if all_known { v1::Outcome::Duplicate } else { v1::Outcome::Published };
-        let kept = channels.iter().zip(appended).map(|(channel, appended)| v1::Kept {
-            channel: channel.to_string(),
-            position: Some(appended.position.into()),
-            duplicate: appended.duplicate,
-        });
-        Ok(v1::PublishResponse {
-            event_id: event.id.to_string(),
-            outcome: outcome.into(),
-            kept: kept.collect(),
-            note: String::new(),
-        })
     }
 }
 

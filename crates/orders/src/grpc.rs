@@ -19,7 +19,7 @@ use platepal_proto::v1;
 use platepal_service::{
     Clock,
     access::{Access, Grants},
-    domain::{Domain, Snapshot, Verdict},
+    domain::{Domain, Snapshot, Verdict, tell},
     grpc::{bus_status, invalid},
     outbox::{OutboxError, Place},
 };
@@ -78,27 +78,6 @@ impl Orders {
         Ok(Told { event_id, outcome, version: order.version, kept, note })
     }
 
-    async fn tell_as_it_is(
-        &self,
-        event: Event,
-        channels: Vec<Channel>,
-    ) -> Result<v1::PublishResponse, Status> {
-        let appended = self.bus.append(&channels, &event).await.map_err(|why| bus_status(&why))?;
-        let all_known = !appended.is_empty() && appended.iter().all(|appended| appended.duplicate);
-        let outcome = if all_known { v1::Outcome::Duplicate } else { v1::Outcome::Published };
-        let kept = channels.iter().zip(appended).map(|(channel, appended)| v1::Kept {
-            channel: channel.to_string(),
-            position: Some(appended.position.into()),
-            duplicate: appended.duplicate,
-        });
-        Ok(v1::PublishResponse {
-            event_id: event.id.to_string(),
-            outcome: outcome.into(),
-            kept: kept.collect(),
-            note: String::new(),
-        })
-    }
-
     /// The order with the place up to which the channel's log is in it.
     async fn snapshot_of(&self, channel: &Channel) -> Result<Option<(Read, Position)>, Status> {
         let mut drains = 0;
@@ -151,7 +130,7 @@ impl Domain for Orders {
             if channels.is_empty() {
                 return Err(invalid("channels", "must name at least one"));
             }
-            return self.tell_as_it_is(event, channels).await;
+            return tell(&*self.bus, &event, &channels).await;
         };
         let Told { event_id, outcome, kept, note, .. } = self.take(update, Audience::Named(channels)).await?;
         Ok(v1::PublishResponse { event_id: event_id.to_string(), outcome: outcome.into(), kept, note })

@@ -7,11 +7,15 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use platepal_auth::{Principal, UserIdError};
+use platepal_bus::Bus;
 use platepal_events::{Channel, Event, Position, Timestamp};
 use platepal_proto::v1::{self, domain_service_server as server};
 use tonic::{Request, Response, Status};
 
-use crate::{Clock, grpc::invalid};
+use crate::{
+    Clock,
+    grpc::{bus_status, invalid},
+};
 
 /// Whether a principal may read a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +68,25 @@ pub fn service<D: Domain>(
 pub struct Adapter<D> {
     domain: Arc<D>,
     clock: Clock,
+}
+
+/// Tells channels of an event as it is, and answers when all of them have kept it. For events about which no
+/// domain has anything to decide.
+pub async fn tell(bus: &dyn Bus, event: &Event, channels: &[Channel]) -> Result<v1::PublishResponse, Status> {
+    let appended = bus.append(channels, event).await.map_err(|why| bus_status(&why))?;
+    let all_known = !appended.is_empty() && appended.iter().all(|appended| appended.duplicate);
+    let outcome = if all_known { v1::Outcome::Duplicate } else { v1::Outcome::Published };
+    let kept = channels.iter().zip(appended).map(|(channel, appended)| v1::Kept {
+        channel: channel.to_string(),
+        position: Some(appended.position.into()),
+        duplicate: appended.duplicate,
+    });
+    Ok(v1::PublishResponse {
+        event_id: event.id.to_string(),
+        outcome: outcome.into(),
+        kept: kept.collect(),
+        note: String::new(),
+    })
 }
 
 /// A verified principal as a message to the domain.
