@@ -16,6 +16,7 @@ mod close;
 mod codec;
 mod drain;
 mod handshake;
+mod http;
 mod hub;
 mod limits;
 mod listen;

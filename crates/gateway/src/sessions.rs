@@ -48,4 +48,47 @@ impl SessionsService for Sessions {
         let request = request.into_inner();
         self.owner(&request.channel)?.revoke(request).await
     }
+
+    async fn connected(
+        &self,
+        _: Request<v1::ConnectedRequest>,
+    ) -> Result<Response<v1::ConnectedResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn channels(
+        &self,
+        _: Request<v1::ChannelsRequest>,
+    ) -> Result<Response<v1::ChannelsResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn edges(&self, _: Request<v1::EdgesRequest>) -> Result<Response<v1::EdgesResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn disconnect(
+        &self,
+        _: Request<v1::DisconnectRequest>,
+    ) -> Result<Response<v1::DisconnectResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn subscribe(
+        &self,
+        _: Request<v1::SubscribeRequest>,
+    ) -> Result<Response<v1::SubscribeResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn unsubscribe(
+        &self,
+        _: Request<v1::UnsubscribeRequest>,
+    ) -> Result<Response<v1::UnsubscribeResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn refresh(&self, _: Request<v1::RefreshRequest>) -> Result<Response<v1::RefreshResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
 }

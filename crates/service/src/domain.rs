@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use platepal_auth::{Principal, UserIdError};
 use platepal_bus::Bus;
 use platepal_events::{Channel, Event, Position, Timestamp};
@@ -50,6 +51,25 @@ pub trait Domain: Send + Sync + 'static {
     -> Result<(), Status>;
     /// Takes a grant back and tells the edges; true if there was one.
     async fn revoke(&self, user: &str, channel: &Channel) -> Result<bool, Status>;
+    /// What a client publishes to a channel; answered when it is kept.
+    async fn send(&self, _: &Sender, channel: &Channel, _: Bytes) -> Result<(), Status> {
+        Err(Status::unimplemented(format!("clients can't publish to {channel}")))
+    }
+    /// What a client calls by name, with JSON; the answer is JSON.
+    async fn call(&self, _: &Sender, method: &str, _: Bytes) -> Result<Bytes, Status> {
+        Err(Status::unimplemented(format!("there is no method {method:?}")))
+    }
+}
+
+/// A client that sends or calls something.
+#[derive(Debug)]
+pub struct Sender {
+    /// Who it is, as the edge verified it.
+    pub principal: Principal,
+    /// The user's own token, for asking Django.
+    pub token: String,
+    /// Its connection.
+    pub client_id: String,
 }
 
 /// The gRPC service of a domain.
@@ -178,4 +198,24 @@ impl<D: Domain> server::DomainService for Adapter<D> {
         let existed = self.domain.revoke(&user_id, &channel(&name)?).await?;
         Ok(Response::new(v1::RevokeResponse { existed }))
     }
+
+    async fn send(&self, request: Request<v1::SendRequest>) -> Result<Response<v1::SendResponse>, Status> {
+        let v1::SendRequest { principal, channel: name, data, token, client_id } = request.into_inner();
+        let sender = sender(principal, token, client_id)?;
+        self.domain.send(&sender, &channel(&name)?, data).await?;
+        Ok(Response::new(v1::SendResponse {}))
+    }
+
+    async fn call(&self, request: Request<v1::CallRequest>) -> Result<Response<v1::CallResponse>, Status> {
+        let v1::CallRequest { principal, method, data, token, client_id } = request.into_inner();
+        let sender = sender(principal, token, client_id)?;
+        let data = self.domain.call(&sender, &method, data).await?;
+        Ok(Response::new(v1::CallResponse { data }))
+    }
+}
+
+fn sender(principal: Option<v1::Principal>, token: String, client_id: String) -> Result<Sender, Status> {
+    let principal = principal.ok_or_else(|| invalid("principal", "must be set"))?;
+    let principal = principal_from(principal).map_err(|why| invalid("principal.user_id", why))?;
+    Ok(Sender { principal, token, client_id })
 }

@@ -1,0 +1,136 @@
+//! What is served at which path, through warp, and handing sockets to [`crate::session`].
+//!
+//! warp routes and answers HTTP; the upgrade is taken here, as warp's own WebSocket gives each connection a
+//! buffer of 128 KiB.
+
+use std::sync::Arc;
+
+use ::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use metrics::counter;
+use parking_lot::Mutex;
+use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
+use warp::{Filter, Reply, filters::BoxedFilter};
+
+use crate::{
+    Edge, Landing,
+    handshake::{self, Refused},
+    session,
+    socket::Socket,
+};
+
+/// What a request carries to its handler: the upgrade, and the connection's place among all.
+#[derive(Clone)]
+pub(crate) struct Ticket {
+    upgrade: Arc<Mutex<Option<OnUpgrade>>>,
+    place: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl Ticket {
+    pub fn new(upgrade: OnUpgrade, place: Option<Arc<OwnedSemaphorePermit>>) -> Self {
+        Self { upgrade: Arc::new(Mutex::new(Some(upgrade))), place }
+    }
+}
+
+pub(crate) fn routes(edge: Arc<Edge>, landing: Option<Landing>) -> BoxedFilter<(Box<dyn Reply>,)> {
+    let page = landing.map(|Landing(html)| Arc::<str>::from(html));
+    let root = warp::path::end().and(warp::get()).map(move || -> Box<dyn Reply> {
+        match &page {
+            Some(html) => Box::new(warp::reply::html(html.to_string())),
+            None => Box::new(
+                "PlatePal Realtime: WebSockets at /ws/customer/{user_id} and beside it; see docs/protocol.md\n",
+            ),
+        }
+    });
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let socket = warp::method()
+        .and(warp::path::full())
+        .and(query)
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::get::<Ticket>())
+        .then(
+            move |method: Method,
+                  path: warp::path::FullPath,
+                  query: String,
+                  headers: HeaderMap,
+                  ticket: Ticket| {
+                let edge = Arc::clone(&edge);
+                // Boxed: it is large and soon over, and hyper's task lives as long as the connection.
+                Box::pin(async move {
+                    let reply: Box<dyn Reply> =
+                        match upgrade(&edge, &method, path.as_str(), &query, &headers, ticket).await {
+                            Ok(response) => Box::new(response),
+                            Err(refused) => {
+                                tracing::debug!(path = path.as_str(), word = refused.word, "not upgraded");
+                                counter!("realtime_edge_handshakes_total", "result" => refused.word)
+                                    .increment(1);
+                                Box::new(refused.response())
+                            }
+                        };
+                    reply
+                })
+            },
+        );
+    root.or(socket).unify().boxed()
+}
+
+async fn upgrade(
+    edge: &Arc<Edge>,
+    method: &Method,
+    path: &str,
+    query: &str,
+    headers: &HeaderMap,
+    ticket: Ticket,
+) -> Result<Response<String>, Refused> {
+    let (arrival, accept) = handshake::read(method, path, query, headers, &edge.settings.allowed_origins)?;
+    let full = |message| Refused::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
+    if edge.shutdown.is_told() {
+        return Err(full("this server is ending; connect again"));
+    }
+    let Some(place) = ticket.place else { return Err(full("this server is full; try again soon")) };
+    let upgrade = ticket.upgrade.lock().take();
+    let upgrade = upgrade.ok_or_else(|| full("the connection can't be upgraded"))?;
+    let opening = session::open(edge, arrival).await;
+    edge.shutdown.spawn(take(Arc::clone(edge), upgrade, opening, place));
+    let mut response = Response::new(String::new());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let response_headers = response.headers_mut();
+    response_headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    response_headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Ok(accept) = HeaderValue::try_from(accept) {
+        response_headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    Ok(response)
+}
+
+/// Takes the bare stream out of hyper and runs the session on it.
+async fn take(
+    edge: Arc<Edge>,
+    upgrade: OnUpgrade,
+    opening: session::Opening,
+    place: Arc<OwnedSemaphorePermit>,
+) {
+    let upgraded = match tokio::time::timeout(edge.settings.handshake_timeout, upgrade).await {
+        Ok(Ok(upgraded)) => upgraded,
+        _ => {
+            counter!("realtime_edge_handshakes_total", "result" => "broken").increment(1);
+            return;
+        }
+    };
+    let parts = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => parts,
+        Err(_) => {
+            tracing::error!("the upgraded connection is not the TCP stream that was accepted");
+            return;
+        }
+    };
+    let socket = Socket::new(parts.io.into_inner(), parts.read_buf, edge.settings.message_bytes_max.0);
+    // A task of its own: this one has room for all that the handshake needed, and would keep it.
+    let shutdown = edge.shutdown.clone();
+    let mut session = session::begin(edge, socket, opening);
+    shutdown.spawn(async move {
+        session.live().await;
+        drop(place);
+    });
+}
