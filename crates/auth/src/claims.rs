@@ -1,9 +1,13 @@
 //! What a token whose signature is good must say. Pure: the time is passed in.
 
+use std::sync::Arc;
+
 use platepal_events::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::{Principal, Role, Settings, TokenError, UserId, principal::id_text, settings::ANY_TYPE};
+use crate::{
+    Principal, Role, Settings, SubscriptionRight, TokenError, UserId, principal::id_text, settings::ANY_TYPE,
+};
 
 /// The claims of a token.
 pub(crate) type Claims = Map<String, Value>;
@@ -32,8 +36,46 @@ impl Rules {
     /// Who the claims say somebody is.
     pub(crate) fn principal(&self, claims: &Claims, now: Timestamp) -> Result<Principal, TokenError> {
         self.check_type(claims)?;
-        let expires_at = moment(claims, "exp")?.ok_or(TokenError::Malformed)?.plus_millis(self.leeway_ms);
-        if now >= expires_at {
+        // Whoever may read one channel is not somebody who is signed in.
+        if claims.contains_key("channel") {
+            return Err(TokenError::WrongType);
+        }
+        let renew_at = self.check_time_and_place(claims, now)?;
+        let user_id = claims.get(&self.user_claim).and_then(UserId::from_claim).ok_or(TokenError::NoUser)?;
+        Ok(Principal {
+            user_id,
+            roles: roles(claims),
+            restaurant_ids: restaurant_ids(claims),
+            renew_at,
+            expires_at: renew_at.plus_millis(self.leeway_ms),
+            token_id: text(claims, "jti"),
+            name: text(claims, "name"),
+            info: info(claims),
+            channels: channels(claims),
+        })
+    }
+
+    /// Which channel the claims of a subscription token allow to whom.
+    pub(crate) fn subscription(
+        &self,
+        claims: &Claims,
+        now: Timestamp,
+    ) -> Result<SubscriptionRight, TokenError> {
+        let renew_at = self.check_time_and_place(claims, now)?;
+        let user_id = claims.get("sub").or_else(|| claims.get(&self.user_claim));
+        Ok(SubscriptionRight {
+            user_id: user_id.and_then(UserId::from_claim).ok_or(TokenError::NoUser)?,
+            channel: text(claims, "channel").ok_or(TokenError::WrongType)?,
+            renew_at,
+            expires_at: renew_at.plus_millis(self.leeway_ms),
+            info: info(claims),
+        })
+    }
+
+    /// Expiry, start, audience, issuer. Gives the expiry.
+    fn check_time_and_place(&self, claims: &Claims, now: Timestamp) -> Result<Timestamp, TokenError> {
+        let renew_at = moment(claims, "exp")?.ok_or(TokenError::Malformed)?;
+        if now >= renew_at.plus_millis(self.leeway_ms) {
             return Err(TokenError::Expired);
         }
         if moment(claims, "nbf")?.is_some_and(|from| now.plus_millis(self.leeway_ms) < from) {
@@ -47,15 +89,7 @@ impl Rules {
         {
             return Err(TokenError::WrongIssuer);
         }
-        let user_id = claims.get(&self.user_claim).and_then(UserId::from_claim).ok_or(TokenError::NoUser)?;
-        Ok(Principal {
-            user_id,
-            roles: roles(claims),
-            restaurant_ids: restaurant_ids(claims),
-            expires_at,
-            token_id: text(claims, "jti"),
-            name: text(claims, "name"),
-        })
+        Ok(renew_at)
     }
 
     /// Refresh tokens live for days and are for the issuer alone, so they are refused whatever is configured.
@@ -117,6 +151,19 @@ fn restaurant_ids(claims: &Claims) -> Vec<String> {
     ids.sort_unstable();
     ids.dedup();
     ids
+}
+
+/// What a token carries for others to see, as JSON text.
+fn info(claims: &Claims) -> Option<Arc<str>> {
+    claims.get("info").filter(|info| !info.is_null()).map(|info| info.to_string().into())
+}
+
+/// Channels that whoever signed the token wants its bearer to read: `channels`, or the names in `subs`.
+fn channels(claims: &Claims) -> Vec<String> {
+    match claims.get("subs").and_then(Value::as_object) {
+        Some(subs) => subs.keys().cloned().collect(),
+        None => each(claims.get("channels")).filter_map(Value::as_str).map(str::to_owned).collect(),
+    }
 }
 
 fn text(claims: &Claims, name: &str) -> Option<String> {
@@ -252,6 +299,28 @@ mod tests {
         let rules = rules(&[("REALTIME_JWT_USER_CLAIM", "sub")]);
         assert_eq!(verdict(&rules, json!({"sub": "u-1"})).unwrap().user_id.as_str(), "u-1");
         assert_eq!(verdict(&rules, json!({})), Err(TokenError::NoUser));
+    }
+
+    #[test]
+    fn a_token_for_a_channel_opens_that_channel_and_nothing_else() {
+        let rules = rules(&[]);
+        let claims = json!({"sub": "7", "channel": "order:5012", "exp": EXP, "info": {"n": 1}});
+        let right = rules.subscription(claims.as_object().unwrap(), at(EXP - 60)).unwrap();
+        assert_eq!((right.user_id.as_str(), right.channel.as_str()), ("7", "order:5012"));
+        assert_eq!(right.info.as_deref(), Some(r#"{"n":1}"#));
+        assert_eq!(verdict(&rules, json!({"channel": "order:5012"})), Err(TokenError::WrongType));
+        let connection = json!({"user_id": 7, "exp": EXP});
+        let refused = rules.subscription(connection.as_object().unwrap(), at(EXP - 60));
+        assert_eq!(refused, Err(TokenError::WrongType));
+    }
+
+    #[test]
+    fn channels_of_a_token_are_read_in_both_forms() {
+        let rules = rules(&[]);
+        let list = verdict(&rules, json!({"channels": ["chat:1", 5, "chat:2"]})).unwrap();
+        assert_eq!(list.channels, ["chat:1", "chat:2"]);
+        let map = verdict(&rules, json!({"subs": {"chat:3": {}}, "channels": ["chat:1"]})).unwrap();
+        assert_eq!(map.channels, ["chat:3"]);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -47,6 +47,6 @@ pub use api_keys::{ApiKeyError, ApiKeys, KeyName};
 pub use error::TokenError;
 pub use keys::KeyError;
 pub use mint::{MintError, NewToken, mint};
-pub use principal::{Principal, Role, RoleError, UserId, UserIdError};
+pub use principal::{Principal, Role, RoleError, SubscriptionRight, UserId, UserIdError};
 pub use settings::{KeySettings, Settings};
 pub use verifier::Verifier;

@@ -118,12 +118,33 @@ pub struct Principal {
     pub roles: Vec<Role>,
     /// The restaurants they own, as text; empty when the token names none.
     pub restaurant_ids: Vec<String>,
+    /// The token's expiry: a client that can should send a new one by then.
+    pub renew_at: Timestamp,
     /// From this moment on the token is refused: its expiry plus the leeway.
     pub expires_at: Timestamp,
     /// The token's own id (`jti`).
     pub token_id: Option<String>,
     /// For people (`name`).
     pub name: Option<String>,
+    /// JSON for other clients to see (`info`).
+    pub info: Option<Arc<str>>,
+    /// Channels that whoever signed the token wants its bearer to read, unchecked.
+    pub channels: Vec<String>,
+}
+
+/// That a user may read one channel, as a verified subscription token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionRight {
+    /// The user.
+    pub user_id: UserId,
+    /// The channel's name, unchecked.
+    pub channel: String,
+    /// The token's expiry.
+    pub renew_at: Timestamp,
+    /// From this moment on the token is refused: its expiry plus the leeway.
+    pub expires_at: Timestamp,
+    /// JSON for other clients to see (`info`).
+    pub info: Option<Arc<str>>,
 }
 
 impl Principal {

@@ -8,7 +8,7 @@ use platepal_events::Timestamp;
 use serde::Deserialize;
 
 use crate::{
-    KeyError, Principal, Settings, TokenError,
+    KeyError, Principal, Settings, SubscriptionRight, TokenError,
     claims::{Claims, Rules},
     jwks::{Jwks, KeySet},
     keys::{self, Key},
@@ -68,7 +68,28 @@ impl Verifier {
     /// # Errors
     /// Why the token is refused, as a sentence for its sender.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Principal, TokenError> {
-        let result = self.decide(token, now).await;
+        self.judge(token, |rules, claims| rules.principal(claims, now)).await
+    }
+
+    /// Which channel this subscription token (one with a claim `channel`) allows, and to whom. Otherwise as
+    /// [`Verifier::verify`].
+    ///
+    /// # Errors
+    /// Why the token is refused, as a sentence for its sender.
+    pub async fn verify_subscription(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<SubscriptionRight, TokenError> {
+        self.judge(token, |rules, claims| rules.subscription(claims, now)).await
+    }
+
+    async fn judge<T>(
+        &self,
+        token: &str,
+        read: impl Fn(&Rules, &Claims) -> Result<T, TokenError>,
+    ) -> Result<T, TokenError> {
+        let result = self.decide(token, &read).await;
         let word = result.as_ref().map_or_else(|error| error.word(), |_| "ok");
         metrics::counter!(measure::TOKENS, "result" => word).increment(1);
         result
@@ -80,14 +101,18 @@ impl Verifier {
         !self.inner.keys.is_empty() || self.inner.jwks.as_ref().is_some_and(|jwks| jwks.current().is_loaded())
     }
 
-    async fn decide(&self, token: &str, now: Timestamp) -> Result<Principal, TokenError> {
+    async fn decide<T>(
+        &self,
+        token: &str,
+        read: &impl Fn(&Rules, &Claims) -> Result<T, TokenError>,
+    ) -> Result<T, TokenError> {
         let Inner { jwks, .. } = &*self.inner;
         let set = jwks.as_ref().map(Jwks::current);
-        match (self.inner.decide(token, now, set.as_deref()), jwks, &set) {
-            (Ok(principal), ..) => Ok(principal),
+        match (self.inner.decide(token, set.as_deref(), read), jwks, &set) {
+            (Ok(read), ..) => Ok(read),
             (Err(Refusal::KeyMayBeNewer(error)), Some(jwks), Some(seen)) => {
                 let Some(newer) = jwks.newer_than(seen).await else { return Err(error) };
-                self.inner.decide(token, now, Some(&*newer)).map_err(Refusal::into_error)
+                self.inner.decide(token, Some(&*newer), read).map_err(Refusal::into_error)
             }
             (Err(refusal), ..) => Err(refusal.into_error()),
         }
@@ -95,7 +120,12 @@ impl Verifier {
 }
 
 impl Inner {
-    fn decide(&self, token: &str, now: Timestamp, set: Option<&KeySet>) -> Result<Principal, Refusal> {
+    fn decide<T>(
+        &self,
+        token: &str,
+        set: Option<&KeySet>,
+        read: &impl Fn(&Rules, &Claims) -> Result<T, TokenError>,
+    ) -> Result<T, Refusal> {
         if token.is_empty() {
             return Err(TokenError::Missing.into());
         }
@@ -104,7 +134,7 @@ impl Inner {
         }
         let token = Parts::split(token)?;
         self.check_signature(&token, set)?;
-        Ok(self.rules.principal(&token.claims()?, now)?)
+        Ok(read(&self.rules, &token.claims()?)?)
     }
 
     fn check_signature(&self, token: &Parts<'_>, set: Option<&KeySet>) -> Result<(), Refusal> {

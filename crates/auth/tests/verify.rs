@@ -61,6 +61,9 @@ async fn a_token_of_django_becomes_its_user() {
             expires_at: Timestamp::from_micros((EXP + 30) * 1_000_000),
             token_id: Some("abc".into()),
             name: Some("Ada".into()),
+            renew_at: Timestamp::from_micros(EXP * 1_000_000),
+            info: None,
+            channels: vec![],
         }
     );
 }

@@ -124,9 +124,12 @@ pub fn principal_from(message: v1::Principal) -> Result<Principal, UserIdError> 
         user_id: message.user_id.parse()?,
         roles: message.roles.iter().filter_map(|role| role.parse().ok()).collect(),
         restaurant_ids: message.restaurant_ids,
+        renew_at: Timestamp::from_micros(i64::MAX),
         expires_at: Timestamp::from_micros(i64::MAX),
         token_id: None,
         name: None,
+        info: None,
+        channels: Vec::new(),
     })
 }
 

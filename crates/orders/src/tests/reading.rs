@@ -100,9 +100,12 @@ fn user(id: &str, restaurants: &[&str]) -> Principal {
         user_id: id.parse().unwrap(),
         roles: vec![],
         restaurant_ids: restaurants.iter().map(|id| (*id).to_owned()).collect(),
+        renew_at: Clock.now().plus_millis(3_600_000),
         expires_at: Clock.now().plus_millis(3_600_000),
         token_id: None,
         name: None,
+        info: None,
+        channels: vec![],
     }
 }
 
