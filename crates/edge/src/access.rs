@@ -12,17 +12,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::{
+    Settings,
+    close::{Close, Code},
+    owners::{Answer, Owners},
+};
 use metrics::counter;
 use moka::{Expiry, future::Cache};
 use platepal_auth::{Principal, Role, UserId};
 use platepal_events::{Channel, Event};
-use platepal_proto::v1;
-use platepal_service::{domain::principal_message, grpc::Links};
-
-use crate::{
-    Settings,
-    close::{Close, Code},
-};
 
 /// Counters of revocations; users and channels share them by hash, which costs some a question more.
 const GENERATIONS: usize = 1024;
@@ -30,8 +28,7 @@ const GENERATIONS: usize = 1024;
 /// Asks and remembers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Access {
-    links: Links,
-    message_bytes_max: usize,
+    owners: Owners,
     cache: Cache<Question, Answer>,
     generations: Arc<Generations>,
     valid_for_max: Duration,
@@ -52,13 +49,6 @@ struct Generations {
     counters: Box<[AtomicU64]>,
 }
 
-/// What a domain answered.
-#[derive(Debug, Clone)]
-enum Answer {
-    Allowed(Duration),
-    Denied(Arc<str>),
-}
-
 struct ValidFor;
 
 impl Expiry<Question, Answer> for ValidFor {
@@ -72,11 +62,11 @@ impl Expiry<Question, Answer> for ValidFor {
 }
 
 impl Access {
-    pub fn new(settings: &Settings, links: Links, message_bytes_max: usize) -> Self {
+    pub fn new(settings: &Settings, owners: Owners) -> Self {
         let cache = Cache::builder().max_capacity(settings.access_cache_size).expire_after(ValidFor).build();
         let counters = (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect();
         let generations = Arc::new(Generations { hasher: RandomState::new(), counters });
-        Self { links, message_bytes_max, cache, generations, valid_for_max: settings.access_cache_time }
+        Self { owners, cache, generations, valid_for_max: settings.access_cache_time }
     }
 
     /// May this principal read this channel? The error is what to close with.
@@ -118,23 +108,11 @@ impl Access {
     }
 
     async fn ask(&self, principal: &Principal, token: &str, channel: &Channel) -> Result<Answer, String> {
-        let owner = channel.kind().owner();
-        let link = self.links.get(owner).ok_or_else(|| format!("no link to {}", owner.word()))?;
-        let request = v1::AuthorizeRequest {
-            principal: Some(principal_message(principal)),
-            channel: channel.to_string(),
-            token: token.to_owned(),
-        };
-        let answer = link.domain(self.message_bytes_max).authorize(request).await;
-        let answer = answer.map_err(|status| status.message().to_owned())?.into_inner();
-        match answer.decision() {
-            v1::Decision::Allowed => {
-                let valid_for = answer.valid_for.and_then(|time| Duration::try_from(time).ok());
-                Ok(Answer::Allowed(valid_for.unwrap_or_default().min(self.valid_for_max)))
-            }
-            v1::Decision::Denied => Ok(Answer::Denied(answer.reason.into())),
-            v1::Decision::Undecided | v1::Decision::Unspecified => Err(answer.reason),
-        }
+        let answer = self.owners.authorize(principal, token, channel).await?;
+        Ok(match answer {
+            Answer::Allowed(valid_for) => Answer::Allowed(valid_for.min(self.valid_for_max)),
+            Answer::Denied(reason) => Answer::Denied(reason),
+        })
     }
 
     /// Forgets what was answered, and what is being asked now.
@@ -147,16 +125,6 @@ impl Access {
         for counter in &self.generations.counters {
             counter.fetch_add(1, Ordering::AcqRel);
         }
-    }
-
-    /// The snapshot that a newcomer to a channel is given, and the offset after which to go on.
-    pub async fn snapshot(&self, channel: &Channel) -> Result<Option<(v1::Event, v1::Position)>, String> {
-        let owner = channel.kind().owner();
-        let link = self.links.get(owner).ok_or_else(|| format!("no link to {}", owner.word()))?;
-        let request = v1::SnapshotRequest { channel: channel.to_string() };
-        let answer = link.domain(self.message_bytes_max).snapshot(request).await;
-        let answer = answer.map_err(|status| status.message().to_owned())?.into_inner();
-        Ok(answer.event.zip(answer.position))
     }
 }
 

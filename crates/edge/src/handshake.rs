@@ -1,5 +1,7 @@
 //! The HTTP side of a WebSocket: what a request asks for, and the answer when it can't have it.
 
+use std::net::IpAddr;
+
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -43,55 +45,90 @@ impl Refused {
     }
 }
 
-/// What a request asks for, and the key with which to accept it.
-pub(crate) fn read(
-    method: &Method,
-    path: &str,
-    query: &str,
-    headers: &HeaderMap,
-    allowed_origins: &[String],
-) -> Result<(Arrival, String), Refused> {
-    let channel = routes::channel(path).map_err(|why| match why {
-        NoRoute::Unknown => Refused::new(StatusCode::NOT_FOUND, "not_found", why.to_string()),
-        NoRoute::Id(_) => Refused::new(StatusCode::BAD_REQUEST, "bad_id", why.to_string()),
-    })?;
-    let text =
-        |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
-    let has_word =
-        |name, word: &str| text(name).split(',').any(|part| part.trim().eq_ignore_ascii_case(word));
-    let key = text(header::SEC_WEBSOCKET_KEY);
-    let upgrades = method == Method::GET
-        && has_word(header::UPGRADE, "websocket")
-        && has_word(header::CONNECTION, "upgrade")
-        && text(header::SEC_WEBSOCKET_VERSION) == "13"
-        && !key.is_empty();
-    if !upgrades {
-        return Err(Refused::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "upgrade_required",
-            "this is a WebSocket: connect with ws:// or wss://, version 13",
-        ));
+/// The parts of a request that decide what becomes of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head<'a> {
+    pub method: &'a Method,
+    pub path: &'a str,
+    pub query: &'a str,
+    pub headers: &'a HeaderMap,
+}
+
+impl Head<'_> {
+    /// A header as text; empty when there is none.
+    pub fn text(&self, name: impl header::AsHeaderName) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        let origin = origin.to_str().unwrap_or_default();
-        if !is_allowed(origin, text(header::HOST), allowed_origins) {
-            let shown: String = origin.chars().take(100).collect();
+
+    fn has_word(&self, name: impl header::AsHeaderName, word: &str) -> bool {
+        self.text(name).split(',').any(|part| part.trim().eq_ignore_ascii_case(word))
+    }
+
+    /// The first value of a name in the query.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        parameter(self.query, name)
+    }
+
+    /// The token, from the query or the header.
+    pub fn token(&self) -> Option<String> {
+        self.parameter("token").or_else(|| {
+            let (scheme, token) = self.text(header::AUTHORIZATION).split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+        })
+    }
+
+    /// The key with which to accept the upgrade to a WebSocket.
+    pub fn accept_key(&self) -> Result<String, Refused> {
+        let key = self.text(header::SEC_WEBSOCKET_KEY);
+        let upgrades = self.method == Method::GET
+            && self.has_word(header::UPGRADE, "websocket")
+            && self.has_word(header::CONNECTION, "upgrade")
+            && self.text(header::SEC_WEBSOCKET_VERSION) == "13"
+            && !key.is_empty();
+        if !upgrades {
             return Err(Refused::new(
-                StatusCode::FORBIDDEN,
-                "origin_not_allowed",
-                format!(
-                    "pages of {shown:?} may not connect here; add the origin to REALTIME_ALLOWED_ORIGINS"
-                ),
+                StatusCode::UPGRADE_REQUIRED,
+                "upgrade_required",
+                "this is a WebSocket: connect with ws:// or wss://, version 13",
             ));
         }
+        Ok(derive_accept_key(key.as_bytes()))
     }
-    let token = parameter(query, "token").or_else(|| {
-        let (scheme, token) = text(header::AUTHORIZATION).split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
-    });
-    let since = parameter(query, "since_event_id").filter(|id| !id.is_empty());
-    let since = since.map(|id| if id.len() > SINCE_CHARS_MAX { "?".to_owned() } else { id });
-    Ok((Arrival { channel, token, since }, derive_accept_key(key.as_bytes())))
+
+    /// Whether a browser's page, if one asks, may.
+    pub fn check_origin(&self, allowed_origins: &[String]) -> Result<(), Refused> {
+        let Some(origin) = self.headers.get(header::ORIGIN) else { return Ok(()) };
+        let origin = origin.to_str().unwrap_or_default();
+        if is_allowed(origin, self.text(header::HOST), allowed_origins) {
+            return Ok(());
+        }
+        let shown: String = origin.chars().take(100).collect();
+        Err(Refused::new(
+            StatusCode::FORBIDDEN,
+            "origin_not_allowed",
+            format!("pages of {shown:?} may not connect here; add the origin to REALTIME_ALLOWED_ORIGINS"),
+        ))
+    }
+
+    /// The subprotocol to speak of those that are offered, if one of these.
+    pub fn subprotocol(&self, known: &[&'static str]) -> Option<&'static str> {
+        known.iter().copied().find(|name| self.has_word(header::SEC_WEBSOCKET_PROTOCOL, name))
+    }
+
+    /// What a client of one feed asks for.
+    pub fn arrival(&self, address: Option<IpAddr>) -> Result<Arrival, Refused> {
+        let channel = routes::channel(self.path).map_err(|why| match why {
+            NoRoute::Unknown => Refused::new(StatusCode::NOT_FOUND, "not_found", why.to_string()),
+            NoRoute::Id(_) => Refused::new(StatusCode::BAD_REQUEST, "bad_id", why.to_string()),
+        })?;
+        let since = self.parameter("since_event_id").filter(|id| !id.is_empty());
+        Ok(Arrival { channel, token: self.token(), since: since.map(seen), address })
+    }
+}
+
+/// The id of the last event seen; one that is too long is one that nobody knows.
+pub(crate) fn seen(id: String) -> String {
+    if id.len() > SINCE_CHARS_MAX { "?".to_owned() } else { id }
 }
 
 /// Whether a page of this origin may connect: it is listed, or the server's own.

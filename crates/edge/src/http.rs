@@ -3,7 +3,7 @@
 //! warp routes and answers HTTP; the upgrade is taken here, as warp's own WebSocket gives each connection a
 //! buffer of 128 KiB.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use ::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
@@ -15,8 +15,11 @@ use warp::{Filter, Reply, filters::BoxedFilter};
 
 use crate::{
     Edge, Landing,
-    handshake::{self, Refused},
-    session,
+    centrifuge::Client,
+    codec::Wire,
+    handshake::{Head, Refused},
+    line::Line,
+    session::{self, Arrival, Session, opening},
     socket::Socket,
 };
 
@@ -25,11 +28,17 @@ use crate::{
 pub(crate) struct Ticket {
     upgrade: Arc<Mutex<Option<OnUpgrade>>>,
     place: Option<Arc<OwnedSemaphorePermit>>,
+    /// Where the client is.
+    address: Option<IpAddr>,
 }
 
 impl Ticket {
-    pub fn new(upgrade: OnUpgrade, place: Option<Arc<OwnedSemaphorePermit>>) -> Self {
-        Self { upgrade: Arc::new(Mutex::new(Some(upgrade))), place }
+    pub fn new(
+        upgrade: OnUpgrade,
+        place: Option<Arc<OwnedSemaphorePermit>>,
+        address: Option<IpAddr>,
+    ) -> Self {
+        Self { upgrade: Arc::new(Mutex::new(Some(upgrade))), place, address }
     }
 }
 
@@ -58,16 +67,16 @@ pub(crate) fn routes(edge: Arc<Edge>, landing: Option<Landing>) -> BoxedFilter<(
                 let edge = Arc::clone(&edge);
                 // Boxed: it is large and soon over, and hyper's task lives as long as the connection.
                 Box::pin(async move {
-                    let reply: Box<dyn Reply> =
-                        match upgrade(&edge, &method, path.as_str(), &query, &headers, ticket).await {
-                            Ok(response) => Box::new(response),
-                            Err(refused) => {
-                                tracing::debug!(path = path.as_str(), word = refused.word, "not upgraded");
-                                counter!("realtime_edge_handshakes_total", "result" => refused.word)
-                                    .increment(1);
-                                Box::new(refused.response())
-                            }
-                        };
+                    let head =
+                        Head { method: &method, path: path.as_str(), query: &query, headers: &headers };
+                    let reply: Box<dyn Reply> = match upgrade(&edge, head, ticket).await {
+                        Ok(response) => Box::new(response),
+                        Err(refused) => {
+                            tracing::debug!(path = path.as_str(), word = refused.word, "not upgraded");
+                            counter!("realtime_edge_handshakes_total", "result" => refused.word).increment(1);
+                            Box::new(refused.response())
+                        }
+                    };
                     reply
                 })
             },
@@ -75,15 +84,31 @@ pub(crate) fn routes(edge: Arc<Edge>, landing: Option<Landing>) -> BoxedFilter<(
     root.or(socket).unify().boxed()
 }
 
-async fn upgrade(
-    edge: &Arc<Edge>,
-    method: &Method,
-    path: &str,
-    query: &str,
-    headers: &HeaderMap,
-    ticket: Ticket,
-) -> Result<Response<String>, Refused> {
-    let (arrival, accept) = handshake::read(method, path, query, headers, &edge.settings.allowed_origins)?;
+/// How a socket will be used.
+enum Target {
+    Feed(Arrival),
+    Centrifuge { wire: Wire, client: Box<Client> },
+}
+
+/// Subprotocols of Centrifuge, the ones that are echoed.
+const SUBPROTOCOLS: &[&str] = &["centrifuge-protobuf", "centrifuge-json"];
+
+async fn upgrade(edge: &Arc<Edge>, head: Head<'_>, ticket: Ticket) -> Result<Response<String>, Refused> {
+    let mut subprotocol = None;
+    let target = if head.path.trim_end_matches('/') == "/connection/websocket" {
+        subprotocol = head.subprotocol(SUBPROTOCOLS);
+        let asks = |name: &str, value| head.parameter(name).as_deref() == Some(value);
+        let is_protobuf = subprotocol == Some("centrifuge-protobuf")
+            || asks("format", "protobuf")
+            || asks("cf_protocol", "protobuf");
+        let wire = if is_protobuf { Wire::ProtobufSocket } else { Wire::JsonSocket };
+        let client = Client::new(wire, asks("cf_ws_frame_ping_pong", "true"), None, ticket.address);
+        Target::Centrifuge { wire, client }
+    } else {
+        Target::Feed(head.arrival(ticket.address)?)
+    };
+    let accept = head.accept_key()?;
+    head.check_origin(&edge.settings.allowed_origins)?;
     let full = |message| Refused::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
     if edge.shutdown.is_told() {
         return Err(full("this server is ending; connect again"));
@@ -91,8 +116,24 @@ async fn upgrade(
     let Some(place) = ticket.place else { return Err(full("this server is full; try again soon")) };
     let upgrade = ticket.upgrade.lock().take();
     let upgrade = upgrade.ok_or_else(|| full("the connection can't be upgraded"))?;
-    let opening = session::open(edge, arrival).await;
-    edge.shutdown.spawn(take(Arc::clone(edge), upgrade, opening, place));
+    let queue = opening::queue(edge);
+    match target {
+        Target::Feed(arrival) => {
+            let wire = Wire::PlatePalSocket;
+            // A refusal waits for the socket too, as browsers only see why when it is closed after opening.
+            let opened = opening::open(edge, &arrival, &queue, wire).await;
+            let begin = move |edge: &Arc<Edge>, line| session::begin(edge, line, wire, queue, opened);
+            edge.shutdown.spawn(take(Arc::clone(edge), upgrade, place, begin));
+        }
+        Target::Centrifuge { wire, client } => {
+            let begin = move |edge: &Arc<Edge>, line| {
+                let mut session = Session::new(edge, line, wire, queue);
+                session.begin_centrifuge(client);
+                session
+            };
+            edge.shutdown.spawn(take(Arc::clone(edge), upgrade, place, begin));
+        }
+    }
     let mut response = Response::new(String::new());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let response_headers = response.headers_mut();
@@ -101,6 +142,9 @@ async fn upgrade(
     if let Ok(accept) = HeaderValue::try_from(accept) {
         response_headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
+    if let Some(subprotocol) = subprotocol {
+        response_headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    }
     Ok(response)
 }
 
@@ -108,8 +152,8 @@ async fn upgrade(
 async fn take(
     edge: Arc<Edge>,
     upgrade: OnUpgrade,
-    opening: session::Opening,
     place: Arc<OwnedSemaphorePermit>,
+    begin: impl FnOnce(&Arc<Edge>, Line) -> Box<Session>,
 ) {
     let upgraded = match tokio::time::timeout(edge.settings.handshake_timeout, upgrade).await {
         Ok(Ok(upgraded)) => upgraded,
@@ -128,7 +172,7 @@ async fn take(
     let socket = Socket::new(parts.io.into_inner(), parts.read_buf, edge.settings.message_bytes_max.0);
     // A task of its own: this one has room for all that the handshake needed, and would keep it.
     let shutdown = edge.shutdown.clone();
-    let mut session = session::begin(edge, socket, opening);
+    let mut session = begin(&edge, Line::Socket(socket));
     shutdown.spawn(async move {
         session.live().await;
         drop(place);

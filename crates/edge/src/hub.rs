@@ -12,12 +12,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
-use platepal_bus::{Bus, Delivery};
+use platepal_bus::{Bus, BusError, Delivery};
 use platepal_events::{Channel, EventId, Position, Spelling};
 use platepal_service::Shutdown;
 use tokio::time::Instant;
 
-pub(crate) use self::feed::Page;
+pub(crate) use self::feed::{FromZero, LogPage, Page, unavailable};
 use self::{
     feed::{Feed, Phase},
     ring::RingBound,
@@ -25,7 +25,9 @@ use self::{
 use crate::{
     Settings,
     close::{Close, Code},
+    codec::{Encoded, Wire},
     queue::{Outgoing, Queue},
+    sessions::ClientId,
 };
 
 /// Channels and their readers. Cheap to clone.
@@ -47,6 +49,7 @@ pub(crate) struct Membership {
     hub: Hub,
     feed: Arc<Feed>,
     reader: Option<u64>,
+    wire: Wire,
 }
 
 /// What a new reader is given.
@@ -54,8 +57,6 @@ pub(crate) struct Joined {
     pub membership: Membership,
     /// The channel's head when the reader was attached.
     pub head: Position,
-    /// The newest values of its keys.
-    pub latest: Vec<Outgoing>,
 }
 
 impl Hub {
@@ -71,11 +72,18 @@ impl Hub {
         }))
     }
 
-    /// Becomes a reader of a channel. It is behind until [`Membership::page`] says that it is live.
-    pub async fn join(&self, channel: &Channel, queue: &Arc<Queue>) -> Result<Joined, Close> {
+    /// Becomes a reader of a channel. Nothing comes before [`Membership::start`], and it is behind until
+    /// [`Membership::page`] says that it is live.
+    pub async fn join(
+        &self,
+        channel: &Channel,
+        queue: &Arc<Queue>,
+        client: ClientId,
+        wire: Wire,
+    ) -> Result<Joined, Close> {
         let feed = self.enter(channel);
         let mut phase = feed.phase.subscribe();
-        let mut membership = Membership { hub: self.clone(), feed, reader: None };
+        let mut membership = Membership { hub: self.clone(), feed, reader: None, wire };
         // The sender lives in the feed, so waiting can't fail.
         let settled = phase.wait_for(|phase| *phase != Phase::Starting).await;
         match settled.as_deref() {
@@ -87,9 +95,22 @@ impl Hub {
             _ => return Err(Code::TryAgain.into()),
         }
         drop(settled);
-        let (reader, head, latest) = membership.feed.attach(queue).ok_or(Code::TryAgain)?;
+        let (reader, head) = membership.feed.attach(queue, client, wire).ok_or(Code::TryAgain)?;
         membership.reader = Some(reader);
-        Ok(Joined { membership, head, latest })
+        Ok(Joined { membership, head })
+    }
+
+    /// The connections that read a channel.
+    pub fn clients(&self, channel: &Channel) -> Vec<ClientId> {
+        let feed = self.0.channels.lock().get(channel).cloned();
+        feed.map(|feed| feed.clients()).unwrap_or_default()
+    }
+
+    /// The channels that are read, and by how many connections.
+    pub fn channels(&self) -> Vec<(Channel, usize)> {
+        let feeds: Vec<Arc<Feed>> = self.0.channels.lock().values().cloned().collect();
+        let counted = feeds.into_iter().map(|feed| (feed.channel.clone(), feed.clients_count()));
+        counted.filter(|(_, count)| *count > 0).collect()
     }
 
     fn enter(&self, channel: &Channel) -> Arc<Feed> {
@@ -112,11 +133,11 @@ impl Hub {
             // Attach first: a value that comes while the newest are read is delivered too.
             let subscription = self.0.bus.subscribe(&feed.channel).await?;
             let latest = self.0.bus.latest(&feed.channel).await?;
-            Ok::<_, platepal_bus::BusError>((subscription, latest))
+            Ok::<_, BusError>((subscription, latest))
         };
         let mut subscription = match started.await {
             Ok((subscription, latest)) => {
-                feed.start(subscription.position().clone(), self.0.ring, latest);
+                feed.open(subscription.position().clone(), self.0.ring, latest);
                 subscription
             }
             Err(why) => {
@@ -186,15 +207,25 @@ async fn until(at: Option<Instant>) {
 impl Membership {
     /// The offset after which a client goes on that saw this event last; `None` when it is not retained.
     pub async fn find(&self, id: &EventId) -> Result<Option<u64>, Close> {
-        let found = self.feed.find(&*self.hub.0.bus, id).await.map_err(|why| feed::unavailable(&why))?;
+        let found = self.feed.find(&*self.hub.0.bus, id).await.map_err(|why| unavailable(&why))?;
         let source = found.map_or("window", |(_, source)| source);
         counter!("realtime_edge_replays_total", "source" => source).increment(1);
         Ok(found.map(|(offset, _)| offset))
     }
 
-    /// What comes after an offset, at most `limit` frames.
+    /// From now on newer values come through the queue, and pages may be taken. Gives the newest values of now.
+    pub fn start(&self) -> Vec<Outgoing> {
+        self.reader.map_or_else(Vec::new, |reader| self.feed.start(reader))
+    }
+
+    /// What comes after an offset, at most `limit` events; with none left the reader is live.
     pub fn page(&self, after: u64, limit: usize) -> Page {
         self.reader.map_or(Page::InLog, |reader| self.feed.page(reader, after, limit))
+    }
+
+    /// As [`Membership::page`], and changes nothing.
+    pub fn peek(&self, after: u64, limit: usize) -> Page {
+        self.feed.peek(after, limit)
     }
 
     /// As [`Membership::page`], from the log, where the ring does not reach back.
@@ -202,9 +233,15 @@ impl Membership {
         &self,
         after: u64,
         limit: usize,
-    ) -> impl Future<Output = Result<(Vec<Outgoing>, u64), Close>> + Send + use<> {
+        from_zero: FromZero,
+    ) -> impl Future<Output = Result<LogPage, BusError>> + Send + use<> {
         let (bus, feed) = (Arc::clone(&self.hub.0.bus), Arc::clone(&self.feed));
-        async move { feed.read_log(&*bus, after, limit).await }
+        async move { feed.read_log(&*bus, after, limit, from_zero).await }
+    }
+
+    /// Events as they are sent to this reader.
+    pub fn frames<'a>(&'a self, entries: &'a [Arc<Encoded>]) -> impl Iterator<Item = Outgoing> + 'a {
+        entries.iter().map(|encoded| self.feed.outgoing(encoded, self.wire, false))
     }
 }
 

@@ -12,6 +12,7 @@
 //! restart would lose.
 
 mod access;
+mod centrifuge;
 mod close;
 mod codec;
 mod drain;
@@ -19,8 +20,11 @@ mod handshake;
 mod http;
 mod hub;
 mod limits;
+mod line;
 mod listen;
+mod owners;
 mod platepal;
+mod questions;
 mod queue;
 mod revocations;
 mod routes;
@@ -28,16 +32,19 @@ mod session;
 mod sessions;
 mod settings;
 mod socket;
+mod stream;
 
 use std::{sync::Arc, time::Duration};
 
 use platepal_auth::Verifier;
+use platepal_bus::Bus;
+use platepal_events::Timestamp;
 use platepal_service::{Clock, Parts, RoleError, Shutdown};
 
 pub use close::Code;
 pub use settings::Settings;
 
-use crate::{access::Access, hub::Hub, sessions::Sessions};
+use crate::{access::Access, hub::Hub, owners::Owners, sessions::Sessions};
 
 /// The page at `/`, as HTML.
 #[derive(Debug, Clone)]
@@ -47,12 +54,15 @@ pub struct Landing(pub String);
 struct Edge {
     settings: Settings,
     verifier: Verifier,
+    owners: Owners,
     access: Access,
+    bus: Arc<dyn Bus>,
     hub: Hub,
     sessions: Arc<Sessions>,
     clock: Clock,
     shutdown: Shutdown,
     drain_time: Duration,
+    started_at: Timestamp,
 }
 
 /// Starts the edge; returns once it listens. It ends with the process's shutdown.
@@ -67,14 +77,18 @@ pub async fn run(
 ) -> Result<(), RoleError> {
     describe_metrics();
     let gate = parts.readiness.gate("edge");
+    let owners = Owners::new(parts.links.clone(), parts.settings.grpc_message_bytes.0);
     let edge = Arc::new(Edge {
         verifier,
-        access: Access::new(&settings, parts.links.clone(), parts.settings.grpc_message_bytes.0),
+        access: Access::new(&settings, owners.clone()),
+        owners,
+        bus: Arc::clone(&parts.bus),
         hub: Hub::new(&settings, Arc::clone(&parts.bus), parts.shutdown.clone()),
         sessions: Sessions::new(settings.connections_per_user_max),
         clock: parts.clock,
         shutdown: parts.shutdown.clone(),
         drain_time: parts.settings.drain_time,
+        started_at: parts.clock.now(),
         settings,
     });
     let listener = listen::bind(&edge)?;

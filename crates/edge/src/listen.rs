@@ -1,6 +1,6 @@
 //! The public address: accepting connections, and the HTTP of each through [`crate::http`].
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use ::http::Request;
 use hyper::server::conn::http1;
@@ -53,8 +53,8 @@ pub(crate) async fn accept(edge: Arc<Edge>, listener: TcpListener, landing: Opti
             accepted = listener.accept() => accepted,
             () = &mut told => return,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(why) => {
                 tracing::warn!(%why, "can't accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -74,7 +74,7 @@ pub(crate) async fn accept(edge: Arc<Edge>, listener: TcpListener, landing: Opti
                 }
             },
         };
-        let task = serve(Arc::clone(&edge), stream, routes.clone(), place);
+        let task = serve(Arc::clone(&edge), stream, address.ip(), routes.clone(), place);
         edge.shutdown.spawn(async move {
             Box::pin(task).await;
             drop(away);
@@ -86,13 +86,14 @@ pub(crate) async fn accept(edge: Arc<Edge>, listener: TcpListener, landing: Opti
 async fn serve(
     edge: Arc<Edge>,
     stream: TcpStream,
+    address: IpAddr,
     routes: BoxedFilter<(Box<dyn Reply>,)>,
     place: Option<Arc<OwnedSemaphorePermit>>,
 ) {
     let service = TowerToHyperService::new(warp::service(routes));
     let service = hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
         let upgrade = hyper::upgrade::on(&mut request);
-        request.extensions_mut().insert(Ticket::new(upgrade, place.clone()));
+        request.extensions_mut().insert(Ticket::new(upgrade, place.clone(), Some(address)));
         hyper::service::Service::call(&service, request)
     });
     let connection = http1::Builder::new()

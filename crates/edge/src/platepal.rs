@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::codec::text_frame;
+use crate::codec::Wire;
 
 /// Characters of a client's own words that are repeated to it.
 const ECHO_CHARS: usize = 64;
@@ -31,7 +31,7 @@ pub(crate) fn answer(text: &str) -> Bytes {
 /// `{"type":"error","message":"…"}`.
 pub(crate) fn error(message: &str) -> Bytes {
     let frame = serde_json::json!({ "type": "error", "message": message });
-    text_frame(frame.to_string().as_bytes())
+    Wire::PlatePalSocket.wrap(frame.to_string().as_bytes())
 }
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ use tokio::sync::Notify;
 
 use crate::close::{Close, Code};
 
+/// Orders that wait for one connection.
+const ORDERS_MAX: usize = 256;
+
 /// The most that a queue holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bound {
@@ -45,7 +48,22 @@ struct State {
     bytes: usize,
     latest_waiting: usize,
     close: Option<Close>,
-    recheck: bool,
+    orders: Vec<Order>,
+}
+
+/// Something that a connection is to do, besides sending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Ask again whether it may read its channels.
+    Recheck,
+    /// The channel goes on from a place to which this connection has no way.
+    Missed(Channel),
+    /// Read one more channel, until a moment; for protocols that hold several.
+    Subscribe(Channel, Option<Timestamp>),
+    /// Read a channel no longer.
+    Unsubscribe(Channel),
+    /// End at this moment, in place of the token's expiry.
+    ExpireAt(Timestamp),
 }
 
 /// What a connection takes out at once.
@@ -54,8 +72,7 @@ pub(crate) struct Taken {
     pub frames: VecDeque<Outgoing>,
     /// Close after these frames.
     pub close: Option<Close>,
-    /// Ask the owner of the channel again.
-    pub recheck: bool,
+    pub orders: Vec<Order>,
 }
 
 /// Frames and orders for one connection.
@@ -106,9 +123,19 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Has the connection ask again whether it may read its channel.
-    pub fn recheck(&self) {
-        self.state.lock().recheck = true;
+    /// Gives an order; one that waits already is not given twice. Too many: the connection is closed, to come
+    /// back and find out where it stands.
+    pub fn order(&self, order: Order) {
+        let mut state = self.state.lock();
+        if state.orders.contains(&order) {
+            return;
+        }
+        if state.orders.len() >= ORDERS_MAX {
+            state.close.get_or_insert(Code::TryAgain.into());
+        } else {
+            state.orders.push(order);
+        }
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -120,8 +147,16 @@ impl Queue {
         Taken {
             frames: std::mem::take(&mut state.frames),
             close: state.close.clone(),
-            recheck: std::mem::take(&mut state.recheck),
+            orders: std::mem::take(&mut state.orders),
         }
+    }
+
+    /// The frames that wait; orders go on waiting.
+    pub fn take_frames(&self) -> VecDeque<Outgoing> {
+        let mut state = self.state.lock();
+        state.bytes = 0;
+        state.latest_waiting = 0;
+        std::mem::take(&mut state.frames)
     }
 
     /// Whether the connection is to be closed at once, without what waits.
@@ -129,9 +164,9 @@ impl Queue {
         self.state.lock().close.as_ref().is_some_and(|close| close.code == Code::TooSlow)
     }
 
-    /// Whether the connection is to ask again; for one that can't take its frames now.
-    pub fn take_recheck(&self) -> bool {
-        std::mem::take(&mut self.state.lock().recheck)
+    /// What is to be done, for a connection that can't take its frames now.
+    pub fn take_orders(&self) -> Vec<Order> {
+        std::mem::take(&mut self.state.lock().orders)
     }
 
     /// Completes after a push or an order; one that came before the call counts.

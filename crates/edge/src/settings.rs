@@ -32,6 +32,14 @@ platepal_settings::settings! {
         queue_bytes: ByteSize = "REALTIME_EDGE_QUEUE_BYTES", default "1MiB", bound { unit: "bytes per connection", full: "the connection is closed with 4008 and heals by its last event id", metric: "realtime_edge_slow_closes_total" };
         /// How long a client may read nothing while something waits for it.
         write_timeout: Duration = "REALTIME_EDGE_WRITE_TIMEOUT", default "10s", bound { unit: "time", full: "the connection is closed with 4008", metric: "realtime_edge_slow_closes_total" };
+        /// How long a client of Centrifuge's protocol may take to say who it is.
+        connect_timeout: Duration = "REALTIME_EDGE_CONNECT_TIMEOUT", default "10s", bound { unit: "time", full: "the connection is closed with 3502", metric: "realtime_edge_closes_total" };
+        /// How long after its token's end a connection or a channel that can be refreshed may wait for a new token.
+        refresh_grace: Duration = "REALTIME_EDGE_REFRESH_GRACE", default "25s", bound { unit: "time", full: "the connection is closed with 3005, the channel with 2501", metric: "realtime_edge_closes_total" };
+        /// Channels of one connection, in protocols that hold several.
+        channels_max: usize = "REALTIME_EDGE_CHANNELS_MAX", default "128", bound { unit: "channels per connection", full: "a new one is refused with error 106", metric: "realtime_edge_messages_total" };
+        /// Whether clients of Centrifuge's protocol are given their user's own feeds without asking.
+        own_feeds: bool = "REALTIME_EDGE_OWN_FEEDS", default "true";
         /// How often a silent client is pinged.
         ping_interval: Duration = "REALTIME_EDGE_PING_INTERVAL", default "25s";
         /// How long a pinged client may stay silent.
@@ -103,6 +111,7 @@ impl Settings {
             ("REALTIME_EDGE_MESSAGES_PER_SECOND", usize::from(self.messages_per_second > 0)),
             ("REALTIME_EDGE_MESSAGES_BURST", usize::from(self.messages_burst > 0)),
             ("REALTIME_EDGE_REPLAY_FRAMES", self.replay_frames),
+            ("REALTIME_EDGE_CHANNELS_MAX", self.channels_max),
         ];
         for (name, _) in zeros.into_iter().filter(|(_, value)| *value == 0) {
             reader.mistake(format!("{name} must be at least 1"));

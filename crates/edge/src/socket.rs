@@ -12,14 +12,15 @@ use std::{
 use bytes::Bytes;
 use metrics::histogram;
 use platepal_service::Clock;
-use tokio::net::TcpStream;
+use tokio::{io::Interest, net::TcpStream};
 use tokio_tungstenite::tungstenite::{
     Error, Message,
     protocol::{Role, WebSocketConfig, WebSocketContext},
 };
 
 use crate::{
-    close::{Close, Code},
+    close::{Close, Code, Numbers},
+    line::Heard,
     queue::Outgoing,
 };
 
@@ -39,22 +40,6 @@ pub(crate) struct Socket {
     written: usize,
     /// The client broke the protocol: what it sends is thrown away.
     broken: bool,
-}
-
-/// What a client did.
-pub(crate) enum Heard {
-    Text(Message),
-    Binary,
-    /// A ping or pong; it lives.
-    Sign,
-    /// It closes; the answer is on its way.
-    Close,
-    /// It broke a rule: close with this.
-    Fault(Close),
-    /// Nothing more for now.
-    Nothing,
-    /// The connection is over.
-    End,
 }
 
 /// What tungstenite sees: reads from the stream, writes into `control`.
@@ -98,12 +83,14 @@ impl Socket {
         Self { stream, protocol, control: Vec::new(), batch: VecDeque::new(), written: 0, broken: false }
     }
 
-    /// Waits until there is something to read, or room to write if something waits.
-    pub async fn ready(&self) -> io::Result<()> {
-        let mut interest = tokio::io::Interest::READABLE;
-        if self.is_writing() {
-            interest |= tokio::io::Interest::WRITABLE;
-        }
+    /// Waits until there is something to read (if `hearing`), or room to write if something waits.
+    pub async fn ready(&self, hearing: bool) -> io::Result<()> {
+        let interest = match (hearing, self.is_writing()) {
+            (true, true) => Interest::READABLE | Interest::WRITABLE,
+            (true, false) => Interest::READABLE,
+            (false, true) => Interest::WRITABLE,
+            (false, false) => return std::future::pending().await,
+        };
         self.stream.ready(interest).await.map(drop)
     }
 
@@ -115,20 +102,16 @@ impl Socket {
         self.batch.extend(frames);
     }
 
-    pub fn push(&mut self, frame: Bytes) {
-        self.batch.push_back(Outgoing::plain(frame));
-    }
-
     /// Throws away what was not begun.
     pub fn discard(&mut self) {
         self.batch.truncate(usize::from(self.written > 0));
     }
 
     /// Says goodbye, after what waits.
-    pub fn close(&mut self, close: &Close) {
+    pub fn close(&mut self, close: &Close, numbers: Numbers) {
         let mut io = Io { stream: &self.stream, control: &mut self.control };
         // An error means that the client is closing, too.
-        let _ = self.protocol.close(&mut io, Some(close.frame()));
+        let _ = self.protocol.close(&mut io, Some(close.frame(numbers)));
     }
 
     /// What the client did next.
@@ -138,8 +121,8 @@ impl Socket {
         }
         let mut io = Io { stream: &self.stream, control: &mut self.control };
         match self.protocol.read(&mut io) {
-            Ok(text @ Message::Text(_)) => Heard::Text(text),
-            Ok(Message::Binary(_)) => Heard::Binary,
+            Ok(Message::Text(text)) => Heard::Text(text.into()),
+            Ok(Message::Binary(bytes)) => Heard::Binary(bytes),
             Ok(Message::Close(_)) => Heard::Close,
             Ok(_) => Heard::Sign,
             Err(Error::Io(why)) if why.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,

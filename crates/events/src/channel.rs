@@ -73,6 +73,11 @@ impl ChannelKind {
         matches!(self, Self::Order)
     }
 
+    /// Whether its readers may know of each other.
+    pub fn has_presence(self) -> bool {
+        matches!(self, Self::Customer | Self::Rider | Self::Restaurant | Self::Admin | Self::Chat)
+    }
+
     /// The domain that decides who may read it.
     pub fn owner(self) -> Domain {
         // Until a domain of their own exists, orders answers for every kind.

@@ -1,8 +1,9 @@
 //! One channel with local readers: its subscription, its ring, its newest values.
 //!
-//! A reader is either *behind*, and then it takes pages at its own speed, or *live*, and then every event is
-//! pushed into its queue. It turns live under the lock under which events are pushed, and only when it has
-//! everything up to the head: so there is no gap and no repeat, and a slow replay holds one page.
+//! A reader is first *attached*: nothing is pushed, so that its client is answered before anything comes. Then it
+//! is *behind*, and takes pages at its own speed; or *live*, and every event is pushed into its queue. It turns
+//! live under the lock under which events are pushed, and only when it has everything up to the head: so there
+//! is no gap and no repeat, and a slow replay holds one page.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,8 +19,9 @@ use tokio::sync::{Notify, watch};
 use super::ring::{Ring, RingBound};
 use crate::{
     close::{Close, Code},
-    codec::Encoded,
-    queue::{Outgoing, Queue},
+    codec::{Encoded, Wire},
+    queue::{Order, Outgoing, Queue},
+    sessions::ClientId,
 };
 
 /// Events read from the log at once while the ring is filled.
@@ -61,18 +63,45 @@ struct State {
 #[derive(Debug)]
 struct Reader {
     queue: Arc<Queue>,
-    live: bool,
+    client: ClientId,
+    wire: Wire,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Attached,
+    Behind,
+    Live,
+}
+
+/// What a reader at offset 0 has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FromZero {
+    /// Nothing; it wants what is kept.
+    WhatIsKept,
+    /// Everything, as the log was empty when it was there.
+    Everything,
 }
 
 /// A page of a replay.
 #[derive(Debug)]
 pub(crate) enum Page {
     /// These are next; the reader is then at this offset.
-    Frames(Vec<Outgoing>, u64),
+    Entries(Vec<Arc<Encoded>>, u64),
     /// Nothing is missing: from now on events come through the queue.
     Live,
     /// The ring does not reach back so far: ask [`super::Membership::read_log`].
     InLog,
+}
+
+/// A page of a replay that was read from the log.
+#[derive(Debug)]
+pub(crate) enum LogPage {
+    /// These are next; the reader is then at this offset.
+    Entries(Vec<Arc<Encoded>>, u64),
+    /// What comes next is no longer kept, or was in another life of the log.
+    Gap,
 }
 
 impl Feed {
@@ -90,7 +119,7 @@ impl Feed {
         }
     }
 
-    pub fn start(&self, head: Position, bound: RingBound, latest: Vec<Entry>) {
+    pub fn open(&self, head: Position, bound: RingBound, latest: Vec<Entry>) {
         let mut state = self.state.lock();
         state.ring = Some(Ring::new(head, bound));
         for entry in latest {
@@ -119,18 +148,37 @@ impl Feed {
         self.state.lock().members == 0
     }
 
-    /// Adds a reader that is behind. Gives its number, the head at this moment, and the newest values; newer
-    /// ones come through the queue.
-    pub fn attach(&self, queue: &Arc<Queue>) -> Option<(u64, Position, Vec<Outgoing>)> {
+    /// Adds a reader. Gives its number, and the head at this moment.
+    pub fn attach(&self, queue: &Arc<Queue>, client: ClientId, wire: Wire) -> Option<(u64, Position)> {
         let mut state = self.state.lock();
         let head = state.ring.as_ref()?.head().clone();
-        let mut latest: Vec<&Arc<Encoded>> = state.latest.values().collect();
-        latest.sort_by_key(|encoded| encoded.entry.position.offset);
-        let latest = latest.into_iter().map(|encoded| self.outgoing(encoded, false)).collect();
         let reader = state.next_reader;
         state.next_reader += 1;
-        state.readers.insert(reader, Reader { queue: Arc::clone(queue), live: false });
-        Some((reader, head, latest))
+        state
+            .readers
+            .insert(reader, Reader { queue: Arc::clone(queue), client, wire, stage: Stage::Attached });
+        Some((reader, head))
+    }
+
+    /// From now on the reader is told newer values, and may take pages. Gives the newest values of now.
+    pub fn start(&self, reader: u64) -> Vec<Outgoing> {
+        let mut state = self.state.lock();
+        let State { latest, readers, .. } = &mut *state;
+        let Some(reader) = readers.get_mut(&reader) else { return Vec::new() };
+        reader.stage = Stage::Behind;
+        let mut latest: Vec<&Arc<Encoded>> = latest.values().collect();
+        latest.sort_by_key(|encoded| encoded.entry.position.offset);
+        latest.into_iter().map(|encoded| self.outgoing(encoded, reader.wire, false)).collect()
+    }
+
+    /// The connections that read this channel.
+    pub fn clients(&self) -> Vec<ClientId> {
+        self.state.lock().readers.values().map(|reader| reader.client).collect()
+    }
+
+    /// How many read this channel.
+    pub fn clients_count(&self) -> usize {
+        self.state.lock().readers.len()
     }
 
     /// Tells every reader.
@@ -144,67 +192,71 @@ impl Feed {
             ring.push(Arc::clone(&encoded));
         }
         let mut told = 0;
-        for reader in state.readers.values().filter(|reader| reader.live || is_latest) {
-            reader.queue.push(self.outgoing(&encoded, true));
-            told += 1;
+        for reader in state.readers.values() {
+            if reader.stage == Stage::Live || (is_latest && reader.stage == Stage::Behind) {
+                reader.queue.push(self.outgoing(&encoded, reader.wire, true));
+                told += 1;
+            }
         }
         counter!("realtime_edge_deliveries_total").increment(told);
     }
 
-    /// Goes on from another place: readers can't, and come back with their last event id.
+    /// Goes on from another place: readers can't.
     pub fn reset(&self, position: Position) {
         let mut state = self.state.lock();
         if let Some(ring) = &mut state.ring {
             let bound = ring.bound();
             *ring = Ring::new(position, bound);
         }
-        state.close_all(&Code::Restart.because("the feed starts afresh; reconnect"));
-    }
-
-    pub fn close_all(&self, close: &Close) {
-        self.state.lock().close_all(close);
-    }
-
-    pub fn page(&self, reader: u64, after: u64, limit: usize) -> Page {
-        let mut state = self.state.lock();
-        let Some(ring) = &state.ring else { return Page::InLog };
-        match ring.after(after, limit) {
-            None => Page::InLog,
-            Some(entries) => match entries.last() {
-                Some(last) => {
-                    let offset = last.entry.position.offset;
-                    Page::Frames(
-                        entries.iter().map(|encoded| self.outgoing(encoded, false)).collect(),
-                        offset,
-                    )
-                }
-                None => {
-                    if let Some(reader) = state.readers.get_mut(&reader) {
-                        reader.live = true;
-                    }
-                    Page::Live
-                }
-            },
+        for reader in state.readers.values() {
+            reader.queue.order(Order::Missed(self.channel.clone()));
         }
     }
 
-    /// Events after an offset, from the log; and the offset of the last.
+    pub fn close_all(&self, close: &Close) {
+        for reader in self.state.lock().readers.values() {
+            reader.queue.close(close.clone());
+        }
+    }
+
+    /// At most `limit` events after an offset; with none left the reader is live.
+    pub fn page(&self, reader: u64, after: u64, limit: usize) -> Page {
+        let mut state = self.state.lock();
+        let page = state.peek(after, limit);
+        if let (Page::Live, Some(reader)) = (&page, state.readers.get_mut(&reader)) {
+            reader.stage = Stage::Live;
+        }
+        page
+    }
+
+    /// As [`Feed::page`], and changes nothing.
+    pub fn peek(&self, after: u64, limit: usize) -> Page {
+        self.state.lock().peek(after, limit)
+    }
+
+    /// Events after an offset, from the log. From 0, whatever is retained is no gap, unless `from_zero` says that
+    /// the reader knows to have everything before.
     pub async fn read_log(
         &self,
         bus: &dyn Bus,
         after: u64,
         limit: usize,
-    ) -> Result<(Vec<Outgoing>, u64), Close> {
-        let page = bus.read(&self.channel, after, limit).await.map_err(|why| unavailable(&why))?;
-        // From 0 the reader asked for whatever is retained.
-        let gap = after > 0 && !page.complete;
+        from_zero: FromZero,
+    ) -> Result<LogPage, BusError> {
+        let page = bus.read(&self.channel, after, limit).await?;
+        let lenient = after == 0 && from_zero == FromZero::WhatIsKept;
         let other = self.state.lock().ring.as_ref().is_none_or(|ring| ring.head().epoch != page.head.epoch);
-        if gap || other || page.entries.is_empty() {
-            return Err(Code::Restart.because("events were missed that are no longer kept; reconnect"));
+        if other || !(page.complete || lenient) {
+            return Ok(LogPage::Gap);
         }
-        let last = page.entries.last().map_or(after, |entry| entry.position.offset);
-        let frames = page.entries.into_iter().map(|entry| self.outgoing(&Encoded::new(entry), false));
-        Ok((frames.collect(), last))
+        // Without events, the place moves up to the head: the ring, which does not reach back to `after`, does
+        // reach back to there.
+        let offset = page.entries.last().map_or(page.head.offset, |entry| entry.position.offset);
+        if offset <= after {
+            return Ok(LogPage::Gap);
+        }
+        let entries = page.entries.into_iter().map(|entry| Arc::new(Encoded::new(entry)));
+        Ok(LogPage::Entries(entries.collect(), offset))
     }
 
     /// The offset of an event, and where it was found.
@@ -257,10 +309,11 @@ impl Feed {
         Ok(())
     }
 
-    fn outgoing(&self, encoded: &Encoded, live: bool) -> Outgoing {
+    /// An event as it is sent to a connection.
+    pub fn outgoing(&self, encoded: &Encoded, wire: Wire, live: bool) -> Outgoing {
         let event = &encoded.entry.event;
         Outgoing {
-            frame: encoded.frame(self.spelling),
+            frame: encoded.frame(wire, self.spelling),
             key: (event.kind.class() == Class::Latest)
                 .then(|| (self.channel.clone(), Arc::clone(&event.key))),
             kept_at: live.then_some(encoded.entry.kept_at),
@@ -280,14 +333,18 @@ impl State {
         }
     }
 
-    fn close_all(&self, close: &Close) {
-        for reader in self.readers.values() {
-            reader.queue.close(close.clone());
+    fn peek(&self, after: u64, limit: usize) -> Page {
+        let Some(entries) = self.ring.as_ref().and_then(|ring| ring.after(after, limit)) else {
+            return Page::InLog;
+        };
+        match entries.last().map(|last| last.entry.position.offset) {
+            Some(offset) => Page::Entries(entries, offset),
+            None => Page::Live,
         }
     }
 }
 
-pub(super) fn unavailable(why: &BusError) -> Close {
+pub(crate) fn unavailable(why: &BusError) -> Close {
     tracing::warn!(%why, "a channel can't be read");
     Code::TryAgain.because("the feed is not available now; try again later")
 }

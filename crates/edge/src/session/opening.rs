@@ -1,47 +1,120 @@
-//! Opening: token, user's limit, access, channel, and where the client goes on.
+//! Opening a connection that is for one feed: token, user's limit, access, channel, and where it goes on.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-use metrics::counter;
-use platepal_auth::TokenError;
-use platepal_events::{Event, EventId, Position};
+use platepal_auth::{Principal, TokenError};
+use platepal_events::{Channel, EventId, Position};
+use smallvec::SmallVec;
 
-use super::{Arrival, Opened};
+use super::{Role, Subscription, User, snapshot};
 use crate::{
     Edge,
     close::{Close, Code},
-    codec::event_frame,
-    hub::Membership,
-    queue::{Outgoing, Queue},
+    codec::Wire,
+    hub::{FromZero, Membership},
+    queue::{Bound, Outgoing, Queue},
+    sessions::{Open, Registration},
 };
 
-/// Everything before the first frame; the error is what to close with.
-pub(super) async fn open(edge: &Edge, arrival: &Arrival, queue: &Arc<Queue>) -> Result<Opened, Close> {
-    let Arrival { channel, token, since } = arrival;
+/// What a client asked for in its request.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub channel: Channel,
+    pub token: Option<String>,
+    pub since: Option<String>,
+    /// Where it comes from.
+    pub address: Option<IpAddr>,
+}
+
+/// A client that may read: attached to its channel, and not told anything yet.
+pub(crate) struct Opened {
+    pub user: User,
+    pub subscription: Subscription,
+    pub first: Vec<Outgoing>,
+}
+
+/// A queue with the bound of the settings.
+pub(crate) fn queue(edge: &Edge) -> Arc<Queue> {
+    let bound = Bound { frames: edge.settings.queue_frames, bytes: edge.settings.queue_bytes.0 };
+    Arc::new(Queue::new(bound))
+}
+
+/// Opens a client before its request is answered, so that to the client "open" means: from now on nothing is
+/// missed.
+pub(crate) async fn open(
+    edge: &Edge,
+    arrival: &Arrival,
+    queue: &Arc<Queue>,
+    wire: Wire,
+) -> Result<Opened, Close> {
+    let opened =
+        tokio::time::timeout(edge.settings.opening_timeout, attempt(edge, arrival, queue, wire)).await;
+    opened.unwrap_or_else(|_| Err(Code::TryAgain.because("opening took too long; try again later")))
+}
+
+async fn attempt(edge: &Edge, arrival: &Arrival, queue: &Arc<Queue>, wire: Wire) -> Result<Opened, Close> {
+    let Arrival { channel, token, since, address } = arrival;
     let token = token.as_deref().unwrap_or_default();
     let principal = edge.verifier.verify(token, edge.clock.now()).await.map_err(refused)?;
     // Before the question of access, so that a revocation in the meantime finds this socket.
-    let registration = edge.sessions.register(&principal.user_id, channel, queue).ok_or(Code::TooMany)?;
+    let protocol = if wire == Wire::PlatePalSocket { "platepal" } else { "events" };
+    let registration = register(edge, &principal, protocol, *address, None, queue)?;
+    registration.enter(channel);
     if edge.shutdown.is_told() {
         return Err(Code::Restart.into());
     }
     edge.access.check(&principal, token, channel).await?;
-    let joined = edge.hub.join(channel, queue).await?;
+    let joined = edge.hub.join(channel, queue, registration.id(), wire).await?;
     let mut first = Vec::new();
-    let cursor = start(edge, &joined.membership, &joined.head, since.as_deref(), arrival, &mut first).await?;
-    first.extend(joined.latest);
-    let token = (!channel.kind().is_own_feed()).then(|| token.into());
+    let cursor =
+        start(edge, channel, &joined.membership, &joined.head, since.as_deref(), wire, &mut first).await?;
+    let asked = !channel.kind().is_own_feed();
     Ok(Opened {
-        principal,
-        token,
-        membership: joined.membership,
-        cursor: Some(cursor),
+        user: User {
+            principal: Arc::new(principal),
+            token: if asked { token.into() } else { Arc::from("") },
+            registration: Arc::new(registration),
+        },
+        subscription: Subscription {
+            channel: channel.clone(),
+            role: Role::Feed,
+            membership: joined.membership,
+            cursor: Some(cursor),
+            from_zero: FromZero::WhatIsKept,
+            replayed: 0,
+            paging: false,
+            expires_at: None,
+            asked,
+            join_leave: false,
+        },
         first,
-        _registration: registration,
     })
 }
 
-fn refused(why: TokenError) -> Close {
+/// Enters a connection of a user; the error is what to close with.
+pub(crate) fn register(
+    edge: &Edge,
+    principal: &Principal,
+    protocol: &'static str,
+    address: Option<IpAddr>,
+    secret: Option<Arc<str>>,
+    queue: &Arc<Queue>,
+) -> Result<Registration, Close> {
+    let open = Open {
+        user: principal.user_id.clone(),
+        protocol,
+        address,
+        connected_at: edge.clock.now(),
+        expires_at: principal.expires_at,
+        info: principal.info.clone(),
+        channels: SmallVec::new(),
+        secret,
+        queue: Arc::clone(queue),
+    };
+    edge.sessions.register(open).ok_or_else(|| Code::TooMany.into())
+}
+
+pub(crate) fn refused(why: TokenError) -> Close {
     let code = if why.is_temporary() { Code::TryAgain } else { Code::Unauthorised };
     code.because(why.to_string())
 }
@@ -49,10 +122,11 @@ fn refused(why: TokenError) -> Close {
 /// The offset after which the client goes on. A channel with a snapshot gives it to whoever has no place in it.
 async fn start(
     edge: &Edge,
+    channel: &Channel,
     membership: &Membership,
     head: &Position,
     since: Option<&str>,
-    arrival: &Arrival,
+    wire: Wire,
     first: &mut Vec<Outgoing>,
 ) -> Result<u64, Close> {
     let known = match since.map(str::parse::<EventId>) {
@@ -63,32 +137,11 @@ async fn start(
     if let Some(offset) = known {
         return Ok(offset);
     }
-    if arrival.channel.kind().has_snapshot() {
-        return snapshot(edge, head, arrival, first).await;
+    if let Some((event, offset)) = snapshot(edge, channel, head).await? {
+        first.push(Outgoing::plain(wire.event(&event, edge.settings.spelling())));
+        return Ok(offset);
     }
-    Ok(if since.is_some() { 0 } else { head.offset })
-}
-
-/// The reader is attached already, so what happens while the owner is asked is in the ring, after the
-/// snapshot's position or before it.
-async fn snapshot(
-    edge: &Edge,
-    head: &Position,
-    arrival: &Arrival,
-    first: &mut Vec<Outgoing>,
-) -> Result<u64, Close> {
-    counter!("realtime_edge_snapshots_total").increment(1);
-    let unavailable = |why: String| {
-        tracing::warn!(channel = %arrival.channel, why, "no snapshot");
-        Code::TryAgain.because("the feed is not available now; try again later")
-    };
-    let answer = edge.access.snapshot(&arrival.channel).await.map_err(unavailable)?;
-    let Some((event, position)) = answer else { return Ok(head.offset) };
-    let position = Position::from(position);
-    if position.offset > 0 && position.epoch != head.epoch {
-        return Err(unavailable("its position is of another epoch".to_owned()));
-    }
-    let event = Event::parse(event, edge.clock.now()).map_err(|why| unavailable(why.to_string()))?;
-    first.push(Outgoing::plain(event_frame(&event, edge.settings.spelling())));
-    Ok(position.offset)
+    // A channel that could have a snapshot and has none yet starts now.
+    let is_lost = since.is_some() && !channel.kind().has_snapshot();
+    Ok(if is_lost { 0 } else { head.offset })
 }

@@ -1,0 +1,104 @@
+//! One channel that a connection reads: its place among the channel's readers, and where its replay stands.
+
+use std::sync::Arc;
+
+use metrics::counter;
+use platepal_auth::Principal;
+use platepal_events::{Channel, Event, Position};
+use tokio::time::Instant;
+
+use super::{Outcome, PAGE_FRAMES, Work};
+use crate::{
+    Edge,
+    close::{Close, Code},
+    codec::Encoded,
+    hub::{FromZero, Membership},
+    queue::Outgoing,
+};
+
+/// Why a connection reads a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It is what the connection is for.
+    Feed,
+    /// Its client asked for it.
+    Client,
+    /// The server gave it.
+    Server,
+}
+
+pub(crate) struct Subscription {
+    pub channel: Channel,
+    pub role: Role,
+    pub membership: Membership,
+    /// Where the replay stands; `None` once live.
+    pub cursor: Option<u64>,
+    pub from_zero: FromZero,
+    /// Frames of the replay so far.
+    pub replayed: usize,
+    /// A page of the log is being read.
+    pub paging: bool,
+    /// When the right to read ends, if before the connection does.
+    pub expires_at: Option<Instant>,
+    /// The right was the owner's to give: it is asked again after a revocation.
+    pub asked: bool,
+    /// Its client wants to be told who comes and goes.
+    pub join_leave: bool,
+}
+
+impl Subscription {
+    /// The next page of the log.
+    pub fn read_log(&self, cursor: u64) -> Work {
+        let page = self.membership.read_log(cursor, PAGE_FRAMES, self.from_zero);
+        let channel = self.channel.clone();
+        Box::pin(async move { Outcome::Page(channel, page.await) })
+    }
+
+    /// A page as frames; the replay then stands at `offset`.
+    pub fn frames<'a>(
+        &'a mut self,
+        entries: &'a [Arc<Encoded>],
+        offset: u64,
+    ) -> impl Iterator<Item = Outgoing> + 'a {
+        self.replayed += entries.len();
+        self.cursor = Some(offset);
+        counter!("realtime_edge_replayed_frames_total").increment(entries.len() as u64);
+        self.membership.frames(entries)
+    }
+
+    /// Asks the owner again whether the channel may be read.
+    pub fn recheck(&self, edge: &Edge, principal: Arc<Principal>, token: Arc<str>) -> Work {
+        let (access, channel) = (edge.access.clone(), self.channel.clone());
+        Box::pin(async move {
+            let check = access.check(&principal, &token, &channel);
+            let verdict = tokio::time::timeout(super::orders::RECHECK_TIMEOUT, check).await;
+            let verdict = verdict.unwrap_or_else(|_| Err(Code::TryAgain.into()));
+            Outcome::Rechecked(channel, verdict)
+        })
+    }
+}
+
+/// A channel's state for a newcomer, and the offset after which to go on. The reader is attached already, so
+/// what happens while the owner is asked is in the ring, after the state's position or before it.
+pub(crate) async fn snapshot(
+    edge: &Edge,
+    channel: &Channel,
+    head: &Position,
+) -> Result<Option<(Event, u64)>, Close> {
+    if !channel.kind().has_snapshot() {
+        return Ok(None);
+    }
+    counter!("realtime_edge_snapshots_total").increment(1);
+    let unavailable = |why: String| {
+        tracing::warn!(%channel, why, "no snapshot");
+        Code::TryAgain.because("the feed is not available now; try again later")
+    };
+    let answer = edge.owners.snapshot(channel).await.map_err(|why| unavailable(why.message().to_owned()))?;
+    let Some((event, position)) = answer else { return Ok(None) };
+    let position = Position::from(position);
+    if position.offset > 0 && position.epoch != head.epoch {
+        return Err(unavailable("its position is of another epoch".to_owned()));
+    }
+    let event = Event::parse(event, edge.clock.now()).map_err(|why| unavailable(why.to_string()))?;
+    Ok(Some((event, position.offset)))
+}
