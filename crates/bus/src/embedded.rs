@@ -36,7 +36,7 @@ use self::{
     reader::Readers,
     writer::{Answer, Command, Writer},
 };
-use crate::{Appended, Bus, BusError, Consumer, Page, Settings, Subscription, body, measure};
+use crate::{Appended, Bus, BusError, Consumer, Page, Settings, Subscription, body, measure, passing};
 
 /// The embedded engine. Dropping the last handle closes it.
 pub struct Embedded {
@@ -133,6 +133,14 @@ impl Bus for Embedded {
         appended
     }
 
+    async fn pass(&self, channel: &Channel, event: &Event) -> Result<(), BusError> {
+        let admitted = passing::admit(event, self.settings.passing_bytes);
+        let passed =
+            admitted.and_then(|()| if self.live.pass(channel, event) { Ok(()) } else { Err(closed()) });
+        passing::count(&passed);
+        passed
+    }
+
     async fn read(&self, channel: &Channel, after: u64, limit: usize) -> Result<Page, BusError> {
         self.readers.page(channel, after, limit).await
     }
@@ -224,5 +232,42 @@ fn lock(dir: &Path) -> Result<fs::File, BusError> {
         Err(fs::TryLockError::Error(why)) => {
             Err(BusError::Refused(format!("{} can't be locked: {why}", path.display())))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures_util::stream;
+    use platepal_proto::v1;
+
+    use super::*;
+    use crate::{
+        Delivery,
+        subscription::{Feed, Signal},
+    };
+
+    #[tokio::test]
+    async fn passing_events_without_end_do_not_keep_a_subscription_from_looking_into_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut reader = platepal_settings::Reader::new([("REALTIME_BUS_HEAL_INTERVAL", "10ms")]);
+        let settings = reader.read::<Settings>().unwrap();
+        let bus = Embedded::open(folder.path(), &settings).unwrap();
+        let seven: Channel = "customer:7".parse().unwrap();
+        let message =
+            v1::Event { r#type: "order.accepted".into(), payload: "{}".into(), ..Default::default() };
+        let event = Arc::new(Event::parse(message, crate::clock::now()).unwrap());
+
+        let passing = Arc::clone(&event);
+        let live = stream::repeat_with(move || Signal::Passing(Arc::clone(&passing)));
+        let (_doubt, doubt) = watch::channel(0);
+        let head = bus.head(&seven).await.unwrap();
+        let log = Arc::new(Arc::clone(&bus.readers));
+        let feed = Feed { live: Box::pin(live), doubt };
+        let mut subscription = Subscription::new(seven.clone(), log, feed, head, &settings);
+        bus.append(&[seven], &event).await.unwrap();
+        let looked = async { while let Some(Delivery::Passing(_)) = subscription.next().await {} };
+        tokio::time::timeout(Duration::from_secs(30), looked).await.unwrap();
+        assert!(subscription.position().offset > 0);
     }
 }

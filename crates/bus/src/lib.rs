@@ -10,7 +10,7 @@
 //!   reading the log. What is no longer retained is said ([`Delivery::Reset`]), never skipped in silence.
 //!
 //! Not guaranteed: an order between two channels; that a *latest* event reaches a reader if a newer one of its
-//! key follows.
+//! key follows; anything of a *passing* event ([`Bus::pass`]), which is told to whoever listens and kept nowhere.
 //!
 //! Invariant: knows channels and events, never a domain.
 
@@ -21,6 +21,7 @@ pub mod embedded;
 mod error;
 mod measure;
 pub mod nats;
+mod passing;
 mod settings;
 mod subscription;
 
@@ -69,6 +70,12 @@ pub trait Bus: Send + Sync + 'static {
     /// repeat with the same id is harmless.
     async fn append(&self, channels: &[Channel], event: &Event) -> Result<Vec<Appended>, BusError>;
 
+    /// Tells an event to those who are subscribed to a channel now, and keeps it nowhere: for what is only true
+    /// for a moment, as that somebody came or went. At most once, whatever class its type has: it has no
+    /// position, no order with what is appended, and no id that a repeat is recognised by; `Ok` says that it
+    /// was sent, not that anybody had it. Subscriptions give it as [`Delivery::Passing`].
+    async fn pass(&self, channel: &Channel, event: &Event) -> Result<(), BusError>;
+
     /// Reads a channel's *log* events after an offset (0: from the oldest retained), oldest first, at most
     /// `limit` (1 to 1,000), and fewer if they are large: there is more if the last one is not the head.
     async fn read(&self, channel: &Channel, after: u64, limit: usize) -> Result<Page, BusError>;
@@ -83,7 +90,7 @@ pub trait Bus: Send + Sync + 'static {
     /// The newest *latest* event of each key, oldest first.
     async fn latest(&self, channel: &Channel) -> Result<Vec<Entry>, BusError>;
 
-    /// Everything that is appended to a channel from now on, of both classes. What is appended after this
+    /// Everything that is appended to a channel from now on, of both classes, and what is passed. What is appended after this
     /// call has returned is delivered; use [`Bus::read`] for what was before: attach first, read second, drop
     /// what was seen.
     async fn subscribe(&self, channel: &Channel) -> Result<Subscription, BusError>;

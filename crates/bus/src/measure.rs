@@ -12,6 +12,8 @@ pub(crate) const ERRORS: &str = "realtime_bus_errors_total";
 pub(crate) const GAPS_HEALED: &str = "realtime_bus_gaps_healed_total";
 pub(crate) const HEALED: &str = "realtime_bus_healed_events_total";
 pub(crate) const HEAL_RETRIES: &str = "realtime_bus_heal_retries_total";
+pub(crate) const PASSED: &str = "realtime_bus_passed_total";
+pub(crate) const PASSING_LOST: &str = "realtime_bus_passing_lost_total";
 pub(crate) const REDELIVERED: &str = "realtime_bus_redelivered_total";
 pub(crate) const RESETS: &str = "realtime_bus_resets_total";
 pub(crate) const SUBSCRIPTIONS: &str = "realtime_bus_subscriptions";
@@ -30,6 +32,11 @@ pub(crate) fn describe() {
     describe_counter!(GAPS_HEALED, "Times a subscription had missed events and read them from the log");
     describe_counter!(HEALED, "Events that subscriptions read from the log after a gap");
     describe_counter!(HEAL_RETRIES, "Times a subscription could not read the log and waited to try again");
+    describe_counter!(PASSED, "Events told to those who listened, and not kept");
+    describe_counter!(
+        PASSING_LOST,
+        "Passing events that one subscription of the embedded bus did not get, as its queue was full"
+    );
     describe_counter!(
         REDELIVERED,
         "Events delivered to a group again because nobody acknowledged them in time"
@@ -37,5 +44,5 @@ pub(crate) fn describe() {
     describe_counter!(RESETS, "Times a subscription had missed events that are no longer retained");
     describe_gauge!(SUBSCRIPTIONS, "Open subscriptions");
     describe_counter!(TRIMMED, "Events that left the retention, by age or by number");
-    describe_counter!(UNREADABLE, "Stored events that can't be read, and were passed over");
+    describe_counter!(UNREADABLE, "Events that can't be read, and were left out");
 }

@@ -14,6 +14,7 @@ mod direct;
 mod epochs;
 mod group;
 mod live;
+mod pass;
 mod streams;
 mod subjects;
 
@@ -33,7 +34,9 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{epochs::Partition, subjects::partition_of};
-use crate::{Appended, Bus, BusError, Consumer, Page, Settings, Subscription, body, measure, subscription};
+use crate::{
+    Appended, Bus, BusError, Consumer, Page, Settings, Subscription, body, measure, passing, subscription,
+};
 
 /// Reads of the log at the same time; others wait, up to the request timeout.
 const READS_MAX: usize = 64;
@@ -155,6 +158,15 @@ impl Bus for Nats {
             }
         }
         appended
+    }
+
+    async fn pass(&self, channel: &Channel, event: &Event) -> Result<(), BusError> {
+        let limit = self.shared.settings.request_timeout;
+        let passed = timeout(limit, self.shared.pass(channel, event))
+            .await
+            .unwrap_or_else(|_| Err(connect::too_slow(limit)));
+        passing::count(&passed);
+        passed
     }
 
     async fn read(&self, channel: &Channel, after: u64, limit: usize) -> Result<Page, BusError> {

@@ -25,6 +25,8 @@ platepal_settings::settings! {
         append_queue: usize = "REALTIME_BUS_APPEND_QUEUE", default "4096", bound { unit: "appends", full: "callers wait, up to the request timeout", metric: "realtime_bus_append_queue" };
         /// Live events waiting for one subscription.
         subscription_queue: usize = "REALTIME_BUS_SUBSCRIPTION_QUEUE", default "1024", bound { unit: "events per subscription", full: "the rest is read from the log when the reader catches up", metric: "realtime_bus_gaps_healed_total" };
+        /// The largest payload of an event that is told and not kept.
+        passing_bytes: usize = "REALTIME_BUS_PASSING_BYTES", default "16384", bound { unit: "bytes per event", full: "the event is refused, and the caller is told", metric: "realtime_bus_errors_total" };
         /// How often a silent subscription makes sure that it missed nothing.
         heal_interval: Duration = "REALTIME_BUS_HEAL_INTERVAL", default "30s", bound { unit: "time", full: "the head of the channel's log is compared with what was delivered", metric: "realtime_bus_gaps_healed_total" };
         /// How long a worker may hold an event before it is delivered again.

@@ -7,7 +7,7 @@
 //! the one whose loss no successor shows.
 //!
 //! Invariant: never two events out of order, never one twice, never one skipped without
-//! [`Delivery::Reset`].
+//! [`Delivery::Reset`]. Passing events go by beside all this, and change none of it.
 
 mod newest;
 
@@ -16,7 +16,7 @@ use std::{collections::VecDeque, fmt, pin::Pin, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures_util::{Stream, StreamExt};
 use metrics::{counter, gauge};
-use platepal_events::{Channel, Class, Entry, Position};
+use platepal_events::{Channel, Class, Entry, Event, Position};
 use rand::Rng;
 use tokio::{
     sync::watch,
@@ -45,6 +45,8 @@ pub enum Delivery {
         /// For people.
         reason: String,
     },
+    /// An event that was told and is kept nowhere. It says nothing of the position.
+    Passing(Arc<Event>),
 }
 
 /// The log, as far as healing needs it.
@@ -67,6 +69,8 @@ pub(crate) struct Feed {
 pub(crate) enum Signal {
     /// An event was appended.
     Told(Entry),
+    /// An event came by that is not kept.
+    Passing(Arc<Event>),
     /// Something may be missing right after what came before.
     Doubt,
 }
@@ -132,11 +136,11 @@ impl Subscription {
                 if let Some(at) = self.retry_at {
                     tokio::select! {
                         () = sleep_until(at) => self.retry_at = None,
-                        // What comes now is read from the log later; but the feed may end.
-                        passed = self.feed.live.next() => {
-                            passed?;
-                            (self.behind, self.stale) = (true, true);
-                        }
+                        // What was kept is read from the log later; but the feed may end.
+                        signal = self.feed.live.next() => match signal? {
+                            Signal::Passing(event) => self.ready.push_back(Delivery::Passing(event)),
+                            Signal::Told(_) | Signal::Doubt => (self.behind, self.stale) = (true, true),
+                        },
                     }
                     continue;
                 }
@@ -157,6 +161,11 @@ impl Subscription {
                 }
                 signal = self.feed.live.next() => match signal? {
                     Signal::Told(entry) => self.take(entry),
+                    Signal::Passing(event) => {
+                        self.ready.push_back(Delivery::Passing(event));
+                        // Unlike events of the log they don't show that nothing is missing, however many come.
+                        self.behind = Instant::now() >= self.look_at;
+                    }
                     Signal::Doubt => (self.behind, self.stale) = (true, true),
                 },
                 () = sleep_until(self.look_at) => self.behind = true,

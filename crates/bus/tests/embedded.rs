@@ -52,6 +52,8 @@ async fn closing_ends_subscriptions_and_refuses_appends() {
     assert_eq!(subscription.next().await, None);
     let error = bus.append(&[seven], &event("b")).await.unwrap_err();
     assert!(error.to_string().contains("shut down"), "{error}");
+    let error = bus.pass(&channel("customer:7"), &event("c")).await.unwrap_err();
+    assert!(error.to_string().contains("shut down"), "{error}");
     // The folder is free.
     Embedded::open(folder.0.path(), &settings(&[])).unwrap();
 }

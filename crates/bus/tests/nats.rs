@@ -103,6 +103,8 @@ async fn a_server_that_is_killed_and_comes_back_loses_nothing_and_heals_every_re
     server.0.lock().await.kill();
     let error = bus.append(std::slice::from_ref(&seven), &event("20")).await.unwrap_err();
     assert!(matches!(error, BusError::Unavailable(_)), "{error}");
+    let error = bus.pass(&seven, &event("now-or-never")).await.unwrap_err();
+    assert!(matches!(error, BusError::Unavailable(_)), "{error}");
     assert!(bus.check().await.is_err());
     server.0.lock().await.restart().await;
     // Another process is back first, perhaps while this one still waits to connect again.
@@ -136,7 +138,7 @@ async fn a_stream_that_was_made_again_is_a_new_epoch_and_resets_readers() {
             assert_ne!(position.epoch, before.epoch);
             assert!(reason.contains("new one"), "{reason}");
         }
-        Delivery::Entry(entry) => panic!("an event of another log as if nothing had happened: {entry:?}"),
+        other => panic!("an event of another log as if nothing had happened: {other:?}"),
     }
     let page = bus.read(&seven, 0, 10).await.unwrap();
     assert_eq!(ids(&page.entries), ["new"]);

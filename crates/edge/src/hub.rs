@@ -158,6 +158,7 @@ impl Hub {
             tokio::select! {
                 delivery = subscription.next() => match delivery {
                     Some(Delivery::Entry(entry)) => feed.deliver(entry),
+                    Some(Delivery::Passing(_)) => {}
                     Some(Delivery::Reset { position, reason }) => {
                         tracing::info!(channel = %feed.channel, reason, "the feed starts afresh");
                         feed.reset(position);

@@ -65,6 +65,6 @@ fn hear(edge: &Edge, delivery: Delivery) {
                 edge.sessions.recheck_all();
             }
         },
-        Delivery::Entry(_) => {}
+        Delivery::Entry(_) | Delivery::Passing(_) => {}
     }
 }

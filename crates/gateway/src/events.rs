@@ -272,6 +272,8 @@ impl Tail {
                     let reset = v1::Reset { position: Some(from.into()), reason };
                     self.send(Item::Reset(reset), None).await?;
                 }
+                // A tail tells what can be asked for again.
+                Some(Delivery::Passing(_)) => {}
                 Some(Delivery::Entry(entry)) => {
                     let is_log = entry.event.kind.class() == platepal_events::Class::Log;
                     if is_log && entry.position.offset <= seen {

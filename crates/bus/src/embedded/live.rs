@@ -1,7 +1,7 @@
 //! The live side: the subscriptions of this process, by channel.
 //!
 //! The writer never waits for a reader: an event that does not fit into a reader's queue is left out, and the
-//! reader is told to doubt.
+//! reader is told to doubt. A passing event that does not fit is left out, and that is all.
 
 use std::{
     collections::HashMap,
@@ -11,11 +11,15 @@ use std::{
 };
 
 use futures_util::Stream;
+use metrics::counter;
 use parking_lot::Mutex;
-use platepal_events::{Channel, Entry};
+use platepal_events::{Channel, Entry, Event};
 use tokio::sync::{mpsc, watch};
 
-use crate::subscription::{Feed, Signal};
+use crate::{
+    measure,
+    subscription::{Feed, Signal},
+};
 
 #[derive(Default)]
 pub(super) struct Live {
@@ -33,7 +37,7 @@ struct State {
 struct Reader {
     id: u64,
     /// Boxed: tokio allocates 32 places at once, for a channel that may never carry an event.
-    queue: mpsc::Sender<Box<Entry>>,
+    queue: mpsc::Sender<Box<Signal>>,
     doubt: watch::Sender<u64>,
 }
 
@@ -41,7 +45,7 @@ struct Attached {
     live: Arc<Live>,
     channel: Channel,
     id: u64,
-    queue: mpsc::Receiver<Box<Entry>>,
+    queue: mpsc::Receiver<Box<Signal>>,
 }
 
 impl Live {
@@ -66,10 +70,26 @@ impl Live {
     pub fn tell(&self, entry: &Entry) {
         let state = self.readers.lock();
         for reader in state.channels.get(&entry.channel).into_iter().flatten() {
-            if let Err(mpsc::error::TrySendError::Full(_)) = reader.queue.try_send(Box::new(entry.clone())) {
+            let signal = Box::new(Signal::Told(entry.clone()));
+            if let Err(mpsc::error::TrySendError::Full(_)) = reader.queue.try_send(signal) {
                 reader.doubt.send_modify(|times| *times = times.wrapping_add(1));
             }
         }
+    }
+
+    /// Tells a channel's readers of an event that is not kept. False after the end.
+    pub fn pass(&self, channel: &Channel, event: &Event) -> bool {
+        let state = self.readers.lock();
+        if let Some(readers) = state.channels.get(channel) {
+            let event = Arc::new(event.clone());
+            for reader in readers {
+                let signal = Box::new(Signal::Passing(Arc::clone(&event)));
+                if let Err(mpsc::error::TrySendError::Full(_)) = reader.queue.try_send(signal) {
+                    counter!(measure::PASSING_LOST).increment(1);
+                }
+            }
+        }
+        !state.ended
     }
 
     /// Whether anybody would be told.
@@ -89,7 +109,7 @@ impl Stream for Attached {
     type Item = Signal;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Signal>> {
-        self.queue.poll_recv(context).map(|entry| entry.map(|entry| Signal::Told(*entry)))
+        self.queue.poll_recv(context).map(|signal| signal.map(|signal| *signal))
     }
 }
 

@@ -242,6 +242,6 @@ pub(super) fn number(message: &Message, name: &str) -> Option<u64> {
     header(message, name)?.parse().ok()
 }
 
-fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
     Some(message.headers.as_ref()?.get(name)?.as_str())
 }

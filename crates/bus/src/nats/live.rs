@@ -1,4 +1,4 @@
-//! Live events of a channel: two plain subscriptions, one for the log and one for newest values.
+//! Live events of a channel: two plain subscriptions, one for the log and what passes, one for newest values.
 //!
 //! Each queue is bounded by the client (`REALTIME_BUS_SUBSCRIPTION_QUEUE`). When one was full, the client says so
 //! for the whole connection, not for which subscription. The one it was is the one that had a whole queue to
@@ -20,6 +20,7 @@ use super::{
     connect::unavailable,
     direct::{number, sequence, stored},
     epochs::Partition,
+    pass::{is_passing, passed},
     subjects::{self, LATEST_TOLD, LOG_TOLD},
 };
 use crate::{
@@ -72,6 +73,9 @@ impl Shared {
 
 impl Live {
     fn log_entry(&mut self, message: &Message) -> Option<Signal> {
+        if is_passing(message) {
+            return passed(&self.channel, message);
+        }
         let offset = sequence(message)?;
         let epoch = if offset < self.last_sequence {
             self.partition.suspect();

@@ -5,6 +5,7 @@
 pub mod consumers;
 pub mod logs;
 pub mod model;
+pub mod passing;
 pub mod retention;
 pub mod subscriptions;
 
@@ -99,7 +100,15 @@ pub async fn next(subscription: &mut Subscription) -> Delivery {
 pub async fn next_entry(subscription: &mut Subscription) -> Entry {
     match next(subscription).await {
         Delivery::Entry(entry) => entry,
-        reset @ Delivery::Reset { .. } => panic!("a reset instead of an event: {reset:?}"),
+        other => panic!("not an event that is kept: {other:?}"),
+    }
+}
+
+/// The next delivery, which is a passing event.
+pub async fn next_passing(subscription: &mut Subscription) -> Arc<Event> {
+    match next(subscription).await {
+        Delivery::Passing(event) => event,
+        other => panic!("not a passing event: {other:?}"),
     }
 }
 
@@ -133,6 +142,12 @@ macro_rules! conformance {
             subscriptions::a_reader_slower_than_its_queue_gets_every_event_in_order,
             subscriptions::a_newcomer_gets_newest_values_and_then_newer_ones,
             subscriptions::cancelled_waits_lose_nothing,
+            passing::a_passing_event_goes_to_all_who_listen_and_to_nobody_who_comes_later,
+            passing::a_passing_event_is_kept_nowhere_and_changes_no_position,
+            passing::a_passing_event_is_whole_and_may_be_of_any_class_and_told_again,
+            passing::passing_events_between_appends_make_no_gap_and_no_repeat,
+            passing::a_reader_slower_than_its_queue_may_lose_what_passes_and_nothing_that_is_kept,
+            passing::a_passing_event_that_is_too_large_is_refused_and_nobody_is_told,
             retention::a_channel_keeps_its_newest_events_and_says_that_older_ones_are_gone,
             retention::a_subscription_that_missed_what_is_gone_is_reset,
             retention::events_leave_by_age,

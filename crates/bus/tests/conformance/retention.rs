@@ -50,6 +50,7 @@ pub async fn a_subscription_that_missed_what_is_gone_is_reset(house: &impl House
                 assert!(reason.contains("no longer retained"), "{reason}");
                 break position;
             }
+            Delivery::Passing(event) => panic!("nothing was passed: {event:?}"),
         }
     };
     assert!(before < 90, "{before} events came, though the log has the last ten and the queue holds four");

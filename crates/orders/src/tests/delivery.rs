@@ -185,6 +185,10 @@ impl Bus for Forgetful {
         self.0.append(channels, event).await
     }
 
+    async fn pass(&self, channel: &Channel, event: &Event) -> Result<(), platepal_bus::BusError> {
+        self.0.pass(channel, event).await
+    }
+
     async fn read(
         &self,
         channel: &Channel,
