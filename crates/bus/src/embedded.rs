@@ -29,6 +29,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, timeout_at},
 };
+use tracing::Instrument;
 
 use self::{
     group::{Group, Worker},
@@ -127,6 +128,7 @@ impl Bus for Embedded {
                 event: Arc::new(event.clone()),
                 answer,
             })
+            .instrument(tracing::debug_span!("bus.append", engine = "embedded", channels = channels.len()))
             .await;
         waiting.decrement(1);
         histogram!(measure::APPEND_SECONDS).record(began.elapsed());

@@ -32,6 +32,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument;
 
 use self::{epochs::Partition, subjects::partition_of};
 use crate::{
@@ -138,9 +139,9 @@ impl Bus for Nats {
         let waiting = gauge!(measure::APPEND_QUEUE);
         waiting.increment(1);
         let limit = self.shared.settings.request_timeout;
-        let appended = timeout(limit, self.shared.append(channels, event, body::encode(event).into()))
-            .await
-            .unwrap_or_else(|_| Err(connect::too_slow(limit)));
+        let span = tracing::debug_span!("bus.append", engine = "nats", channels = channels.len());
+        let append = self.shared.append(channels, event, body::encode(event).into()).instrument(span);
+        let appended = timeout(limit, append).await.unwrap_or_else(|_| Err(connect::too_slow(limit)));
         waiting.decrement(1);
         histogram!(measure::APPEND_SECONDS).record(began.elapsed());
         match &appended {

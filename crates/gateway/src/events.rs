@@ -9,6 +9,7 @@ use platepal_proto::v1::{self, events_service_server::EventsService, tail_respon
 use platepal_service::{
     Clock, Parts, Shutdown,
     grpc::{blamed_field, bus_status, invalid},
+    trace,
 };
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -101,13 +102,8 @@ impl EventsService for Events {
         &self,
         request: Request<v1::PublishRequest>,
     ) -> Result<Response<v1::PublishResponse>, Status> {
-        let traceparent = traceparent(&request);
         let mut request = request.into_inner();
-        if let (Some(event), Some(traceparent)) = (&mut request.event, traceparent)
-            && event.traceparent.is_empty()
-        {
-            event.traceparent = traceparent;
-        }
+        stamp(&mut request);
         self.publisher.publish(self.publisher.check(request)?).await.map(Response::new)
     }
 
@@ -122,7 +118,8 @@ impl EventsService for Events {
         }
         let mut results = vec![v1::PublishResult::default(); count];
         let mut checked = Vec::with_capacity(count);
-        for (index, (event, result)) in events.into_iter().zip(&mut results).enumerate() {
+        for (index, (mut event, result)) in events.into_iter().zip(&mut results).enumerate() {
+            stamp(&mut event);
             match self.publisher.check(event) {
                 Ok(event) => checked.push((index, event)),
                 Err(status) => *result = problem(&status),
@@ -323,9 +320,13 @@ impl Tail {
     }
 }
 
-/// The publisher's trace context, from gRPC metadata.
-fn traceparent<T>(request: &Request<T>) -> Option<String> {
-    request.metadata().get("traceparent")?.to_str().ok().filter(|text| text.len() == 55).map(str::to_owned)
+/// An event that names no trace is a part of the call's: that of its caller, from gRPC metadata.
+fn stamp(request: &mut v1::PublishRequest) {
+    if let Some(event) = &mut request.event
+        && event.traceparent.is_empty()
+    {
+        event.traceparent = trace::current().unwrap_or_default();
+    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@ use platepal_service::{
     Clock, Parts,
     domain::tell,
     grpc::{Links, invalid},
+    trace,
 };
 use tonic::{Code, Status};
+use tracing::Instrument;
 
 use crate::Settings;
 
@@ -76,7 +78,24 @@ impl Publisher {
 
     /// Publishes a checked event: through the domain that owns its type, or straight to the bus.
     pub(crate) async fn publish(&self, checked: Checked) -> Result<v1::PublishResponse, Status> {
+        let Checked { event, channels } = &checked;
+        let span = tracing::debug_span!(
+            "publish",
+            event.id = %event.id,
+            event.r#type = %event.kind,
+            channels = channels.len(),
+            result = tracing::field::Empty
+        );
+        trace::follow(&span, &event.traceparent);
+        self.publish_traced(checked).instrument(span).await
+    }
+
+    async fn publish_traced(&self, mut checked: Checked) -> Result<v1::PublishResponse, Status> {
         let started = Instant::now();
+        if let Some(traceparent) = trace::recorded() {
+            // What happens to the event from here on hangs below this span.
+            checked.event.traceparent = traceparent.into();
+        }
         let owner = checked.event.kind.owner();
         let result = match owner {
             Some(domain) => self.through_domain(domain, checked).await,
@@ -92,6 +111,7 @@ impl Publisher {
             Err(status) if status.code() == Code::InvalidArgument => "invalid",
             Err(_) => "failed",
         };
+        tracing::Span::current().record("result", word);
         metrics::counter!("realtime_gateway_events_total", "owner" => owner.map_or("none", Domain::word), "result" => word)
             .increment(1);
         metrics::histogram!("realtime_gateway_publish_seconds").record(started.elapsed().as_secs_f64());
@@ -104,7 +124,9 @@ impl Publisher {
             event: Some(v1::Event::from(&checked.event)),
             channels: checked.channels.iter().map(ToString::to_string).collect(),
         };
-        link.domain(self.message_bytes_max).publish(request).await.map(tonic::Response::into_inner)
+        let mut domain_client = link.domain(self.message_bytes_max);
+        let span = tracing::debug_span!("call", otel.kind = "client", domain = domain.word());
+        domain_client.publish(request).instrument(span).await.map(tonic::Response::into_inner)
     }
 }
 

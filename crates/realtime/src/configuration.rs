@@ -13,6 +13,7 @@ pub(crate) struct Configuration {
     pub(crate) keys: platepal_auth::KeySettings,
     pub(crate) bus: platepal_bus::Settings,
     pub(crate) tokens: platepal_auth::Settings,
+    pub(crate) traces: platepal_service::trace::Settings,
     pub(crate) access: platepal_service::access::Settings,
     pub(crate) edge: platepal_edge::Settings,
     pub(crate) gateway: platepal_gateway::Settings,
@@ -20,7 +21,7 @@ pub(crate) struct Configuration {
 }
 
 /// Every group: its title and its settings, in the order of the reference page.
-fn groups() -> [(&'static str, &'static [Spec]); 8] {
+fn groups() -> [(&'static str, &'static [Spec]); 9] {
     fn group<G: Group>() -> (&'static str, &'static [Spec]) {
         (G::TITLE, G::SPECS)
     }
@@ -33,6 +34,7 @@ fn groups() -> [(&'static str, &'static [Spec]); 8] {
         group::<platepal_bus::Settings>(),
         group::<platepal_orders::Settings>(),
         group::<platepal_service::access::Settings>(),
+        group::<platepal_service::trace::Settings>(),
     ]
 }
 
@@ -76,12 +78,13 @@ impl Configuration {
         // Read all before missing any.
         let service = reader.read();
         let (keys, bus, tokens, access) = (reader.read(), reader.read(), reader.read(), reader.read());
-        let (edge, gateway, orders) = (reader.read(), reader.read(), reader.read());
+        let (edge, gateway, orders, traces) = (reader.read(), reader.read(), reader.read(), reader.read());
         Some(Self {
             service: service?,
             keys: keys?,
             bus: bus?,
             tokens: tokens?,
+            traces: traces?,
             access: access?,
             edge: edge?,
             gateway: gateway?,
@@ -94,6 +97,7 @@ impl Configuration {
         self.service.check(reader, !self.keys.api_keys.is_empty());
         self.keys.check(reader);
         self.access.check(reader);
+        self.traces.check(reader);
         self.orders.check(reader);
         if runs(Role::Edge) {
             self.tokens.check(reader);

@@ -12,7 +12,7 @@ use anstream::println;
 use owo_colors::OwoColorize;
 use platepal_auth::{NewToken, Role as UserRole, mint};
 use platepal_edge::Landing;
-use platepal_service::{Clock, init_logs};
+use platepal_service::Clock;
 use platepal_settings::Reader;
 
 use crate::{
@@ -36,7 +36,6 @@ const PAGE: &str = include_str!("demo/page.html");
 /// Runs until it is interrupted.
 pub(crate) async fn run(asked: &cli::Demo) -> anyhow::Result<()> {
     let configuration = configure()?;
-    init_logs(&configuration.service);
     let customer = token(&configuration, CUSTOMER, UserRole::Customer, &[])?;
     let owner = token(&configuration, OWNER, UserRole::Restaurant, &[RESTAURANT])?;
     let page = PAGE

@@ -3,17 +3,21 @@
 //! Domains are reached through links: a pipe in memory when they run here, their URL when they do not. The
 //! gRPC address is the gateway's; in a process without a gateway it is the domain's.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
+use clap::ValueEnum;
 use platepal_auth::{ApiKeys, Verifier};
 use platepal_bus::{Bus, embedded::Embedded, nats::Nats};
 use platepal_edge::Landing;
 use platepal_events::Domain;
 use platepal_service::{
-    Clock, Metrics, Parts, Readiness, Shutdown, admin,
+    Clock, Metrics, Parts, Readiness, Shutdown, Telemetry, admin,
     grpc::{Door, Link, Links, MemoryDoor, memory},
-    init_logs,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -21,6 +25,8 @@ use crate::{cli::Role, configuration::Configuration};
 
 /// How often the bus is asked whether it works, for readiness.
 const BUS_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// What the last spans get when draining took all its time.
+const FLUSH_TIME_MIN: Duration = Duration::from_secs(1);
 
 /// The bus of this process, and how to leave it.
 enum Engine {
@@ -61,7 +67,6 @@ pub(crate) async fn run(
     roles: &[Role],
     landing: Option<Landing>,
 ) -> anyhow::Result<()> {
-    init_logs(&configuration.service);
     let running = Running::start(configuration, roles, landing).await?;
     running.until_told().await?;
     running.drain().await;
@@ -72,6 +77,7 @@ pub(crate) async fn run(
 pub(crate) struct Running {
     parts: Parts,
     engine: Engine,
+    telemetry: Telemetry,
 }
 
 impl Running {
@@ -82,6 +88,10 @@ impl Running {
         landing: Option<Landing>,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::install().map_err(anyhow::Error::msg)?;
+        let names: Vec<String> =
+            roles.iter().filter_map(|role| Some(role.to_possible_value()?.get_name().to_owned())).collect();
+        let telemetry = Telemetry::start(&configuration.service, &configuration.traces, &names.join(","))
+            .map_err(anyhow::Error::msg)?;
         let keys = ApiKeys::new(&configuration.keys).map_err(|why| anyhow::anyhow!("{why}"))?;
         let (links, mut doors) = connect(&configuration, &keys, roles)?;
         let engine = Engine::open(&configuration).await.context("can't open the bus")?;
@@ -94,7 +104,7 @@ impl Running {
             shutdown: Shutdown::default(),
             readiness: Readiness::default(),
         };
-        let running = Self { parts: parts.clone(), engine };
+        let running = Self { parts: parts.clone(), engine, telemetry };
         watch_bus(&parts);
         let result = start_roles(configuration, roles, landing, &parts, metrics, &mut doors).await;
         if let Err(why) = result {
@@ -123,7 +133,7 @@ impl Running {
 
     /// Tells clients to move, lets running calls finish, and closes the bus.
     pub(crate) async fn drain(self) {
-        let limit = self.parts.settings.drain_time;
+        let (limit, began) = (self.parts.settings.drain_time, Instant::now());
         tracing::info!(?limit, "draining");
         self.parts.shutdown.tell();
         if !self.parts.shutdown.wait(limit).await {
@@ -131,6 +141,7 @@ impl Running {
         }
         self.engine.close().await;
         tracing::info!("ended");
+        self.telemetry.flush(limit.saturating_sub(began.elapsed()).max(FLUSH_TIME_MIN)).await;
     }
 }
 

@@ -12,6 +12,7 @@ use platepal_bus::Bus;
 use platepal_events::{Channel, Event, Position, Timestamp};
 use platepal_proto::v1::{self, domain_service_server as server};
 use tonic::{Request, Response, Status};
+use tracing::Instrument;
 
 use crate::{
     Clock,
@@ -147,7 +148,15 @@ impl<D: Domain> server::DomainService for Adapter<D> {
         let event = Event::parse(event.unwrap_or_default(), self.clock.now())
             .map_err(|why| invalid(&format!("event.{}", why.field()), why))?;
         let channels = channels.iter().map(|name| channel(name)).collect::<Result<Vec<_>, _>>()?;
-        self.domain.publish(event, channels).await.map(Response::new)
+        let span = tracing::debug_span!(
+            "domain.publish",
+            event.id = %event.id,
+            event.r#type = %event.kind,
+            outcome = tracing::field::Empty
+        );
+        let answer = self.domain.publish(event, channels).instrument(span.clone()).await?;
+        span.record("outcome", answer.outcome().as_str_name());
+        Ok(Response::new(answer))
     }
 
     async fn authorize(
@@ -205,14 +214,17 @@ impl<D: Domain> server::DomainService for Adapter<D> {
     async fn send(&self, request: Request<v1::SendRequest>) -> Result<Response<v1::SendResponse>, Status> {
         let v1::SendRequest { principal, channel: name, data, token, client_id } = request.into_inner();
         let sender = sender(principal, token, client_id)?;
-        self.domain.send(&sender, &channel(&name)?, data).await?;
+        let channel = channel(&name)?;
+        let span = tracing::debug_span!("domain.send", %channel);
+        self.domain.send(&sender, &channel, data).instrument(span).await?;
         Ok(Response::new(v1::SendResponse {}))
     }
 
     async fn call(&self, request: Request<v1::CallRequest>) -> Result<Response<v1::CallResponse>, Status> {
         let v1::CallRequest { principal, method, data, token, client_id } = request.into_inner();
         let sender = sender(principal, token, client_id)?;
-        let data = self.domain.call(&sender, &method, data).await?;
+        let span = tracing::debug_span!("domain.call", method);
+        let data = self.domain.call(&sender, &method, data).instrument(span).await?;
         Ok(Response::new(v1::CallResponse { data }))
     }
 }

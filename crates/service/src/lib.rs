@@ -21,6 +21,7 @@ mod shutdown;
 pub mod sql;
 mod telemetry;
 pub mod timers;
+pub mod trace;
 
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub use metrics::Metrics;
 pub use readiness::{Gate, Readiness};
 pub use settings::Settings;
 pub use shutdown::Shutdown;
-pub use telemetry::init_logs;
+pub use telemetry::Telemetry;
 
 /// What a role is given. Cheap to clone.
 #[derive(Clone)]

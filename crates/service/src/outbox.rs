@@ -21,10 +21,12 @@ use std::{hash::BuildHasher, sync::Arc, time::Duration};
 use platepal_bus::{Bus, BusError};
 use platepal_events::{Channel, Epoch, Event, EventId, Position, Timestamp};
 use tokio::sync::{Mutex, Semaphore};
+use tracing::Instrument;
 
 use crate::{
     Database, Group,
     sql::{Row, Transaction},
+    trace,
 };
 
 /// Rows told in one transaction.
@@ -246,7 +248,11 @@ impl Outbox {
                 None => missing.push(channel),
             }
         }
-        let appended = self.bus.append(&missing, &event).await?;
+        // The relay tells long after the call that put the event; its part of the trace is the event's.
+        let span =
+            tracing::debug_span!("outbox.tell", %stream, event.id = %event.id, event.r#type = %event.kind);
+        trace::follow(&span, &event.traceparent);
+        let appended = self.bus.append(&missing, &event).instrument(span).await?;
         let new = missing.into_iter().zip(appended);
         places.extend(new.map(|(channel, appended)| Place { channel, position: appended.position }));
         metrics::counter!("realtime_outbox_told_total", "domain" => self.domain).increment(1);

@@ -1,19 +1,80 @@
-//! Logs: structured, to stderr, without secrets.
+//! Telemetry: structured logs to stderr, and spans to a collector.
+//!
+//! Logs hold no secrets: our own lines never name a token or a key, and what libraries say below `info` is left
+//! out whatever `REALTIME_LOG` asks for, as at those levels they print the headers and addresses that they see.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, time::Duration};
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
 
-use crate::Settings;
+use crate::{
+    Settings,
+    trace::{self, export::Exporter},
+};
 
-/// Starts logging as the settings say. A second call changes nothing.
-pub fn init_logs(settings: &Settings) {
-    let filter = EnvFilter::try_new(&settings.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // An error here means that logging is started already, as in tests.
-    let _ = if settings.log_format == "json" {
-        base.json().try_init()
+/// The logs and traces of this process.
+#[derive(Debug)]
+pub struct Telemetry {
+    exporter: Option<Exporter>,
+}
+
+impl Telemetry {
+    /// Starts logging and, if there is a collector, tracing. Must be called within a Tokio runtime and after
+    /// [`crate::Metrics::install`]. Logs of a second call in one process go where those of the first go.
+    pub fn start(settings: &Settings, traces: &trace::Settings, roles: &str) -> Result<Self, String> {
+        let exporter = Exporter::start(traces, roles)?;
+        let spans = exporter.as_ref().map(|exporter| {
+            tracing_opentelemetry::layer()
+                .with_tracer(exporter.tracer())
+                .with_location(false)
+                .with_threads(false)
+                .with_tracked_inactivity(false)
+                .with_filter(filter_fn(is_traced))
+        });
+        // An error here means that logging is started already, as in tests.
+        let _ = tracing_subscriber::registry().with(spans).with(logs(settings)).try_init();
+        Ok(Self { exporter })
+    }
+
+    /// Sends the spans that wait, at most `limit` long. The last thing a process does.
+    pub async fn flush(self, limit: Duration) {
+        if let Some(exporter) = self.exporter {
+            exporter.flush(limit).await;
+        }
+    }
+}
+
+fn logs<S>(settings: &Settings) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let asked = EnvFilter::try_new(&settings.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let base = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if settings.log_format == "json" {
+        base.json().boxed()
     } else {
-        base.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
+        base.with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed()
     };
+    lines.with_filter(asked.and(filter_fn(is_safe)))
+}
+
+/// Ours, or a thing that a library says to everybody.
+fn is_safe(line: &Metadata<'_>) -> bool {
+    is_ours(line) || *line.level() <= Level::INFO
+}
+
+/// Our spans, and what went wrong within them.
+fn is_traced(line: &Metadata<'_>) -> bool {
+    is_ours(line) && if line.is_span() { *line.level() <= Level::DEBUG } else { *line.level() <= Level::WARN }
+}
+
+fn is_ours(line: &Metadata<'_>) -> bool {
+    line.target().starts_with("platepal")
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use platepal_events::{CHANNELS_PER_EVENT_MAX, Channel};
 use platepal_proto::v1::{self, orders_service_server::OrdersService};
-use platepal_service::grpc::invalid;
+use platepal_service::{grpc::invalid, trace};
 use tonic::{Request, Response, Status};
 
 use super::{Orders, Told, convert, store_status};
@@ -18,9 +18,7 @@ impl OrdersService for Orders {
         &self,
         request: Request<v1::PublishOrderRequest>,
     ) -> Result<Response<v1::PublishOrderResponse>, Status> {
-        let header = request.metadata().get("traceparent").and_then(|value| value.to_str().ok());
-        // A context that can't be one is no reason to refuse an order.
-        let traceparent = header.filter(|text| text.len() == 55).unwrap_or_default().to_owned();
+        let traceparent = trace::current().unwrap_or_default();
         let v1::PublishOrderRequest { update, channels } = request.into_inner();
         let update = update.ok_or_else(|| invalid("update", "must be set"))?;
         let update = convert::update(update, traceparent, self.clock.now())?;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod access;
+mod collector;
 mod crashes;
 mod frames;
 mod gateway;
@@ -14,6 +15,7 @@ mod hostile;
 mod orders;
 mod publishing;
 mod start;
+mod traces;
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_platepal-realtime");

@@ -1,4 +1,5 @@
-//! API keys on gRPC: attached by callers of ours, checked at doors that others can reach.
+//! API keys on gRPC: attached by callers of ours, together with the trace context, and checked at doors that
+//! others can reach.
 
 use std::task::{Context, Poll};
 
@@ -8,7 +9,9 @@ use platepal_auth::ApiKeys;
 use tonic::{Status, body::Body, metadata::AsciiMetadataValue, service::Interceptor};
 use tower::{Layer, Service};
 
-/// Attaches a key to every call.
+use crate::trace;
+
+/// Attaches a key, and the trace that the call is a part of, to every call.
 #[derive(Debug, Clone, Default)]
 pub struct AttachKey(Option<AsciiMetadataValue>);
 
@@ -22,8 +25,9 @@ impl AttachKey {
         }))
     }
 
-    /// Attaches it to plain headers, for the pass-through.
+    /// Attaches both to plain headers, for the pass-through.
     pub fn to_headers(&self, headers: &mut HeaderMap) {
+        trace::inject(headers);
         headers.remove(http::header::AUTHORIZATION);
         headers.remove("x-api-key");
         if let Some(value) = self.0.as_ref().and_then(|value| value.to_str().ok())
@@ -39,6 +43,9 @@ impl Interceptor for AttachKey {
     fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
         if let Some(value) = &self.0 {
             request.metadata_mut().insert("authorization", value.clone());
+        }
+        if let Some(traceparent) = trace::current().and_then(|text| text.parse().ok()) {
+            request.metadata_mut().insert("traceparent", traceparent);
         }
         Ok(request)
     }

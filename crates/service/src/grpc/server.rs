@@ -13,7 +13,7 @@ use tonic::{
 use tower::{Service, ServiceExt};
 
 use super::{MemoryDoor, key::CheckKey};
-use crate::{Parts, RoleError};
+use crate::{Parts, RoleError, trace::layer::TraceCalls};
 
 /// Where services are served.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Server {
                         source,
                     })?;
                     tracing::info!(role, address = %listener.local_addr().unwrap_or(address), "gRPC is listening");
-                    let mut server = server.layer(CheckKey::new(parts.keys.clone()));
+                    let mut server = server.layer(CheckKey::new(parts.keys.clone())).layer(TraceCalls);
                     let serving = server
                         .add_routes(routes.clone())
                         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), told);
@@ -114,7 +114,7 @@ impl Server {
                     });
                 }
                 Door::Memory(MemoryDoor(receiver)) => {
-                    let mut server = server;
+                    let mut server = server.layer(TraceCalls);
                     let serving = server
                         .add_routes(routes.clone())
                         .serve_with_incoming_shutdown(ReceiverStream::new(receiver), told);
