@@ -105,12 +105,15 @@ impl Running {
             readiness: Readiness::default(),
         };
         let running = Self { parts: parts.clone(), engine, telemetry };
+        // Before anybody can ask, so that no process is ready before all of its roles are.
+        let started = parts.readiness.gate("start");
         watch_bus(&parts);
         let result = start_roles(configuration, roles, landing, &parts, metrics, &mut doors).await;
         if let Err(why) = result {
             running.drain().await;
             return Err(why);
         }
+        started.open();
         tracing::info!(?roles, "serving");
         Ok(running)
     }
