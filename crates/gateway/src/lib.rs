@@ -25,6 +25,10 @@ use crate::{events::Events, pass_through::PassThrough, publish::Publisher, sessi
 
 /// Serves the gateway; returns when it is listening.
 pub async fn run(settings: Settings, parts: Parts, doors: Vec<Door>) -> Result<(), RoleError> {
+    metrics::describe_counter!(
+        "realtime_gateway_passed_through_total",
+        "Calls passed through to a domain's own service, by domain and result"
+    );
     let gate = parts.readiness.gate("gateway");
     let bytes_max = parts.settings.grpc_message_bytes.0;
     let events = EventsServiceServer::new(Events::new(Publisher::new(&settings, &parts), &settings, &parts))

@@ -25,6 +25,8 @@ use crate::{cli::Role, configuration::Configuration};
 
 /// How often the bus is asked whether it works, for readiness.
 const BUS_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the metric of draining moves.
+const DRAIN_SHOWN_INTERVAL: Duration = Duration::from_millis(500);
 /// What the last spans get when draining took all its time.
 const FLUSH_TIME_MIN: Duration = Duration::from_secs(1);
 
@@ -139,8 +141,18 @@ impl Running {
         let (limit, began) = (self.parts.settings.drain_time, Instant::now());
         tracing::info!(?limit, "draining");
         self.parts.shutdown.tell();
-        if !self.parts.shutdown.wait(limit).await {
-            tracing::warn!("some tasks did not end in REALTIME_DRAIN_TIME and were cut off");
+        let show = async {
+            let mut ticks = tokio::time::interval(DRAIN_SHOWN_INTERVAL);
+            loop {
+                ticks.tick().await;
+                metrics::gauge!("realtime_drain_seconds").set(began.elapsed());
+            }
+        };
+        tokio::select! {
+            in_time = self.parts.shutdown.wait(limit) => if !in_time {
+                tracing::warn!("some tasks did not end in REALTIME_DRAIN_TIME and were cut off");
+            },
+            () = show => {}
         }
         self.engine.close().await;
         tracing::info!("ended");

@@ -24,6 +24,19 @@ pub trait Grants: Send + Sync + 'static {
     async fn has(&self, user: &str, channel: &Channel, now: Timestamp) -> Result<bool, String>;
 }
 
+/// Describes the metrics of access.
+pub(crate) fn describe_metrics() {
+    use metrics::describe_counter;
+    describe_counter!(
+        "realtime_access_questions_total",
+        "Questions to Django who may read a channel, by feed and answer"
+    );
+    describe_counter!(
+        "realtime_access_breaker_opened_total",
+        "Times Django did not answer and was left alone for a while"
+    );
+}
+
 /// Decides from claims, grants and Django's answers. Cheap to clone.
 #[derive(Clone)]
 pub struct Access {

@@ -1,7 +1,7 @@
 //! Health, readiness and metrics, on an address of their own.
 //!
 //! `/healthz`: the process runs. `/readyz`: it can work; 503 and the reasons when it can't, or when it is
-//! ending. `/metrics`: Prometheus's text format.
+//! ending. `/metrics`: Prometheus's text format; `/metrics/reference`: what each of them means.
 
 use tokio::net::TcpListener;
 use warp::{Filter, http::StatusCode};
@@ -33,10 +33,18 @@ pub async fn run(parts: Parts, metrics: Metrics) -> Result<(), RoleError> {
             }
         })
     };
+    let reference = {
+        let metrics = metrics.clone();
+        warp::path!("metrics" / "reference").map(move || {
+            warp::reply::with_header(metrics.reference(), "content-type", "text/markdown; charset=utf-8")
+        })
+    };
     let render = warp::path!("metrics").map(move || {
         warp::reply::with_header(metrics.render(), "content-type", "text/plain; version=0.0.4; charset=utf-8")
     });
     // Not spawned under the shutdown: it must answer while the process drains, and dies with it.
-    tokio::spawn(warp::serve(warp::get().and(health.or(ready).or(render))).incoming(listener).run());
+    tokio::spawn(
+        warp::serve(warp::get().and(health.or(ready).or(reference).or(render))).incoming(listener).run(),
+    );
     Ok(())
 }

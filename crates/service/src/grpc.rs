@@ -4,10 +4,12 @@
 //! In one process and in many it is the same gRPC: a link to a domain in the same process goes through a pipe in
 //! memory instead of a socket.
 
+mod calls;
 mod key;
 mod link;
 mod server;
 
+pub(crate) use calls::describe_metrics;
 pub use key::AttachKey;
 pub use link::{Link, Links, MemoryDoor, memory};
 pub use server::{Door, Server};

@@ -36,6 +36,19 @@ pub use settings::Settings;
 pub use shutdown::Shutdown;
 pub use telemetry::Telemetry;
 
+/// Describes the metrics of what every process does.
+fn describe_metrics() {
+    grpc::describe_metrics();
+    access::describe_metrics();
+    sql::describe_metrics();
+    trace::export::describe_metrics();
+    ::metrics::describe_gauge!(
+        "realtime_drain_seconds",
+        ::metrics::Unit::Seconds,
+        "For how long this process has been ending; 0 until it is told to"
+    );
+}
+
 /// What a role is given. Cheap to clone.
 #[derive(Clone)]
 pub struct Parts {

@@ -7,9 +7,23 @@
 //! Invariant: the text of a statement is made of constants and of table names from the code, never of anything
 //! from outside; values go in as parameters.
 
+use metrics::{counter, describe_counter};
 use sqlx::{AssertSqlSafe, Row as _, Sqlite, postgres::PgRow, sqlite::SqliteRow};
 
 use crate::Database;
+
+const WAITS: &str = "realtime_database_waits_total";
+const ERRORS: &str = "realtime_database_errors_total";
+
+/// Describes the metrics of all databases.
+pub(crate) fn describe_metrics() {
+    describe_counter!(WAITS, "Times a caller found all connections to the database in use, and waited");
+    describe_counter!(ERRORS, "Statements that the database did not do, or not in time");
+}
+
+fn count_error(_: &sqlx::Error) {
+    counter!(ERRORS).increment(1);
+}
 
 /// A parameter.
 #[derive(Debug, Clone, Copy)]
@@ -116,34 +130,51 @@ macro_rules! bound {
 }
 
 impl Database {
+    /// Counts a caller that is about to wait for a connection.
+    fn count_wait(&self) {
+        let (idle, open, most) = match self {
+            Self::Sqlite(pool) => (pool.num_idle(), pool.size(), pool.options().get_max_connections()),
+            Self::Postgres(pool) => (pool.num_idle(), pool.size(), pool.options().get_max_connections()),
+        };
+        if idle == 0 && open >= most {
+            counter!(WAITS).increment(1);
+        }
+    }
+
     /// Begins a transaction.
     pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
-        Ok(match self {
-            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin().await?),
-            Self::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
-        })
+        self.count_wait();
+        match self {
+            Self::Sqlite(pool) => pool.begin().await.map(Transaction::Sqlite),
+            Self::Postgres(pool) => pool.begin().await.map(Transaction::Postgres),
+        }
+        .inspect_err(count_error)
     }
 
     /// The rows that a statement of its own gives.
     pub async fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, sqlx::Error> {
-        Ok(match self {
-            Self::Sqlite(pool) => {
-                let rows = bound!(sql, values).fetch_all(pool).await?;
-                rows.into_iter().map(|row| Row(Inner::Sqlite(row))).collect()
-            }
-            Self::Postgres(pool) => {
-                let rows = bound!(sql, values).fetch_all(pool).await?;
-                rows.into_iter().map(|row| Row(Inner::Postgres(row))).collect()
-            }
-        })
+        self.count_wait();
+        match self {
+            Self::Sqlite(pool) => bound!(sql, values)
+                .fetch_all(pool)
+                .await
+                .map(|rows| rows.into_iter().map(|row| Row(Inner::Sqlite(row))).collect()),
+            Self::Postgres(pool) => bound!(sql, values)
+                .fetch_all(pool)
+                .await
+                .map(|rows| rows.into_iter().map(|row| Row(Inner::Postgres(row))).collect()),
+        }
+        .inspect_err(count_error)
     }
 
     /// Runs a statement of its own; how many rows it touched.
     pub async fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, sqlx::Error> {
-        Ok(match self {
-            Self::Sqlite(pool) => bound!(sql, values).execute(pool).await?.rows_affected(),
-            Self::Postgres(pool) => bound!(sql, values).execute(pool).await?.rows_affected(),
-        })
+        self.count_wait();
+        match self {
+            Self::Sqlite(pool) => bound!(sql, values).execute(pool).await.map(|done| done.rows_affected()),
+            Self::Postgres(pool) => bound!(sql, values).execute(pool).await.map(|done| done.rows_affected()),
+        }
+        .inspect_err(count_error)
     }
 }
 
@@ -159,16 +190,17 @@ impl Transaction {
 
     /// The rows that a statement gives.
     pub async fn rows(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, sqlx::Error> {
-        Ok(match self {
-            Self::Sqlite(transaction) => {
-                let rows = bound!(sql, values).fetch_all(&mut **transaction).await?;
-                rows.into_iter().map(|row| Row(Inner::Sqlite(row))).collect()
-            }
-            Self::Postgres(transaction) => {
-                let rows = bound!(sql, values).fetch_all(&mut **transaction).await?;
-                rows.into_iter().map(|row| Row(Inner::Postgres(row))).collect()
-            }
-        })
+        match self {
+            Self::Sqlite(transaction) => bound!(sql, values)
+                .fetch_all(&mut **transaction)
+                .await
+                .map(|rows| rows.into_iter().map(|row| Row(Inner::Sqlite(row))).collect()),
+            Self::Postgres(transaction) => bound!(sql, values)
+                .fetch_all(&mut **transaction)
+                .await
+                .map(|rows| rows.into_iter().map(|row| Row(Inner::Postgres(row))).collect()),
+        }
+        .inspect_err(count_error)
     }
 
     /// The first row that a statement gives.
@@ -178,14 +210,15 @@ impl Transaction {
 
     /// Runs a statement; how many rows it touched.
     pub async fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, sqlx::Error> {
-        Ok(match self {
+        match self {
             Self::Sqlite(transaction) => {
-                bound!(sql, values).execute(&mut **transaction).await?.rows_affected()
+                bound!(sql, values).execute(&mut **transaction).await.map(|done| done.rows_affected())
             }
             Self::Postgres(transaction) => {
-                bound!(sql, values).execute(&mut **transaction).await?.rows_affected()
+                bound!(sql, values).execute(&mut **transaction).await.map(|done| done.rows_affected())
             }
-        })
+        }
+        .inspect_err(count_error)
     }
 
     /// Makes it happen; durable when this returns.
@@ -194,5 +227,6 @@ impl Transaction {
             Self::Sqlite(transaction) => transaction.commit().await,
             Self::Postgres(transaction) => transaction.commit().await,
         }
+        .inspect_err(count_error)
     }
 }

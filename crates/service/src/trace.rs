@@ -1,6 +1,6 @@
 //! Traces: one event, followed from its publisher's call to a customer's socket.
 //!
-//! The context travels as W3C Trace Context says. A gRPC call brings it in its `traceparent` ([`layer`]), our own
+//! The context travels as W3C Trace Context says. A gRPC call brings it in its `traceparent` ([`crate::grpc`]), our own
 //! calls to each other carry it on ([`inject`]), and an event takes it along in its `traceparent`, through the
 //! outbox and the bus to the edges ([`Sampled`]). Spans are those of `tracing`, at level `debug`, so that they
 //! cost next to nothing unless somebody wants them; [`export`] sends them to a collector over OTLP.
@@ -11,7 +11,6 @@
 //! none, and spans that find no room are dropped and counted.
 
 pub(crate) mod export;
-pub(crate) mod layer;
 mod sampled;
 mod settings;
 
@@ -40,7 +39,7 @@ const TRACEPARENT_CHARS: usize = 55;
 struct Caller(Arc<str>);
 
 /// The context that a call from outside belongs to; `None` when its caller said none that can be read.
-fn from_headers(headers: &HeaderMap) -> Option<Context> {
+pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Context> {
     let text = headers.get(TRACEPARENT)?.to_str().ok()?;
     read(text, &Headers(headers))
 }

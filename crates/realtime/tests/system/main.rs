@@ -12,6 +12,8 @@ mod frames;
 mod gateway;
 mod healing;
 mod hostile;
+mod logs;
+mod metrics;
 mod orders;
 mod publishing;
 mod start;

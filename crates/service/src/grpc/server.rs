@@ -12,8 +12,8 @@ use tonic::{
 };
 use tower::{Service, ServiceExt};
 
-use super::{MemoryDoor, key::CheckKey};
-use crate::{Parts, RoleError, trace::layer::TraceCalls};
+use super::{MemoryDoor, calls::Calls, key::CheckKey};
+use crate::{Parts, RoleError};
 
 /// Where services are served.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Server {
                         source,
                     })?;
                     tracing::info!(role, address = %listener.local_addr().unwrap_or(address), "gRPC is listening");
-                    let mut server = server.layer(CheckKey::new(parts.keys.clone())).layer(TraceCalls);
+                    let mut server = server.layer(CheckKey::new(parts.keys.clone())).layer(Calls);
                     let serving = server
                         .add_routes(routes.clone())
                         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), told);
@@ -114,7 +114,7 @@ impl Server {
                     });
                 }
                 Door::Memory(MemoryDoor(receiver)) => {
-                    let mut server = server.layer(TraceCalls);
+                    let mut server = server.layer(Calls);
                     let serving = server
                         .add_routes(routes.clone())
                         .serve_with_incoming_shutdown(ReceiverStream::new(receiver), told);

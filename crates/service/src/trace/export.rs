@@ -46,7 +46,6 @@ impl Exporter {
     /// is away is no error.
     pub(crate) fn start(settings: &Settings, roles: &str) -> Result<Option<Self>, String> {
         let Some(endpoint) = &settings.endpoint else { return Ok(None) };
-        describe_metrics();
         let mut builder = opentelemetry_otlp::SpanExporter::builder()
             .with_tonic()
             .with_endpoint(endpoint.as_str())
@@ -104,7 +103,8 @@ fn instance() -> String {
     format!("{}:{}", host.nodename().to_string_lossy(), std::process::id())
 }
 
-fn describe_metrics() {
+/// Describes the metrics of the export.
+pub(crate) fn describe_metrics() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_counter!(SPANS, "Spans of traces, by what became of them: exported, failed, dropped");
     describe_gauge!(QUEUE, "Spans that wait for the collector");
