@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use platepal_events::{Class, Entry, Event, Spelling, frame};
+use platepal_events::{Class, Entry, Event, EventId, Position, Spelling, frame, frame_as};
 
 use crate::{
     centrifuge::messages::{Disconnect, Publication, Push, Reply},
@@ -27,6 +27,8 @@ pub(crate) enum Wire {
     PlatePalSocket,
     /// PlatePal's own frames as server-sent events.
     PlatePalEvents,
+    /// PlatePal's own frames, a line each.
+    PlatePalLines,
     /// Centrifuge's JSON in WebSocket text frames.
     JsonSocket,
     /// Centrifuge's JSON as server-sent events.
@@ -40,7 +42,7 @@ pub(crate) enum Wire {
 }
 
 impl Wire {
-    const COUNT: usize = 7;
+    const COUNT: usize = 8;
 
     /// One message of the protocol in what carries it.
     pub fn wrap(self, message: &[u8]) -> Bytes {
@@ -48,7 +50,7 @@ impl Wire {
             Self::PlatePalSocket | Self::JsonSocket => socket_frame(TEXT, message),
             Self::ProtobufSocket => socket_frame(BINARY, message),
             Self::PlatePalEvents | Self::JsonEvents => [b"data: ", message, b"\n\n"].concat().into(),
-            Self::JsonLines => [message, b"\n"].concat().into(),
+            Self::JsonLines | Self::PlatePalLines => [message, b"\n"].concat().into(),
             Self::ProtobufStream => Bytes::copy_from_slice(message),
         }
     }
@@ -65,7 +67,7 @@ impl Wire {
     }
 
     pub fn is_centrifuge(self) -> bool {
-        !matches!(self, Self::PlatePalSocket | Self::PlatePalEvents)
+        !matches!(self, Self::PlatePalSocket | Self::PlatePalEvents | Self::PlatePalLines)
     }
 
     /// Whether clients say that they are there when they are pinged; others are missed when nothing can be
@@ -91,25 +93,32 @@ impl Wire {
         match self {
             Self::PlatePalSocket => PING,
             Self::PlatePalEvents => Bytes::from_static(b": ping\n\n"),
+            Self::PlatePalLines => Bytes::from_static(b"\n"),
             Self::JsonSocket | Self::JsonEvents | Self::JsonLines => self.wrap(b"{}"),
             Self::ProtobufSocket | Self::ProtobufStream => self.wrap(&[0]),
         }
     }
 
-    /// An event without a place in its channel's log, e.g. a snapshot.
-    pub fn event(self, event: &Event, spelling: Spelling) -> Bytes {
+    /// An event without a place in its channel's log, e.g. a snapshot; `id` is what a client names when it comes
+    /// back.
+    pub fn event(self, event: &Event, id: &EventId, spelling: Spelling) -> Bytes {
         match self {
             Self::PlatePalEvents => {
-                let id = format!("id: {}\n", event.id);
-                [id.as_bytes(), &self.wrap(&one_line(frame(event, spelling)))].concat().into()
+                let head = format!("id: {id}\n");
+                [head.as_bytes(), &self.wrap(&one_line(frame_as(event, id, spelling)))].concat().into()
             }
-            _ => self.wrap(&frame(event, spelling)),
+            Self::PlatePalLines => self.wrap(&one_line(frame_as(event, id, spelling))),
+            _ => self.wrap(&frame_as(event, id, spelling)),
         }
     }
 
-    fn entry(self, entry: &Entry, spelling: Spelling) -> Bytes {
+    /// An event of a channel. `place`, for values of the *latest* class: up to where the reader has the log.
+    fn entry(self, entry: &Entry, place: Option<&Position>, spelling: Spelling) -> Bytes {
         match self {
-            Self::PlatePalSocket | Self::PlatePalEvents => self.event(&entry.event, spelling),
+            Self::PlatePalSocket | Self::PlatePalEvents | Self::PlatePalLines => {
+                let id = place.map_or_else(|| entry.event.id.clone(), EventId::at);
+                self.event(&entry.event, &id, spelling)
+            }
             _ => {
                 let push = Push {
                     channel: entry.channel.to_string(),
@@ -167,20 +176,31 @@ fn socket_frame(first: u8, payload: &[u8]) -> Bytes {
 #[derive(Debug)]
 pub(crate) struct Encoded {
     pub entry: Entry,
+    /// For the *latest* class: the log's head when it came.
+    place: Option<Position>,
     frames: [OnceLock<Bytes>; Wire::COUNT],
 }
 
 impl Encoded {
     pub fn new(entry: Entry) -> Self {
-        Self { entry, frames: Default::default() }
+        Self { entry, place: None, frames: Default::default() }
+    }
+
+    /// A value of the *latest* class, for readers that have the log up to a place.
+    pub fn latest(entry: Entry, place: Position) -> Self {
+        Self { entry, place: Some(place), frames: Default::default() }
     }
 
     /// `spelling` is the same for all connections of an edge.
     pub fn frame(&self, wire: Wire, spelling: Spelling) -> Bytes {
         match self.frames.get(wire as usize) {
-            Some(slot) => slot.get_or_init(|| wire.entry(&self.entry, spelling)).clone(),
-            None => wire.entry(&self.entry, spelling),
+            Some(slot) => slot.get_or_init(|| self.encode(wire, spelling)).clone(),
+            None => self.encode(wire, spelling),
         }
+    }
+
+    fn encode(&self, wire: Wire, spelling: Spelling) -> Bytes {
+        wire.entry(&self.entry, self.place.as_ref(), spelling)
     }
 
     /// About what it costs in memory: the payload, one frame of it, and what is around them.

@@ -214,9 +214,10 @@ impl Membership {
         Ok(found.map(|(offset, _)| offset))
     }
 
-    /// From now on newer values come through the queue, and pages may be taken. Gives the newest values of now.
-    pub fn start(&self) -> Vec<Outgoing> {
-        self.reader.map_or_else(Vec::new, |reader| self.feed.start(reader))
+    /// From now on pages may be taken. Gives the newest values of now, for a reader that has the log up to an
+    /// offset.
+    pub fn start(&self, offset: u64) -> Vec<Outgoing> {
+        self.reader.map_or_else(Vec::new, |reader| self.feed.start(reader, offset))
     }
 
     /// What comes after an offset, at most `limit` events; with none left the reader is live.

@@ -93,7 +93,7 @@ pub(crate) fn begin(
             tracing::debug!(user = %user.principal.user_id, channel = %subscription.channel, "opened");
             session.expire_at(user.principal.expires_at);
             session.line.extend(first);
-            session.line.extend(subscription.membership.start());
+            session.line.extend(subscription.start());
             session.subscriptions.push(subscription);
             session.user = Some(Box::new(user));
         }
@@ -212,7 +212,8 @@ impl Session {
         for subscription in &mut self.subscriptions {
             let (Some(cursor), false) = (subscription.cursor, subscription.paging) else { continue };
             match subscription.membership.page(cursor, PAGE_FRAMES) {
-                Page::Live => {
+                Page::Live(newest) => {
+                    self.line.extend(newest);
                     subscription.cursor = None;
                     more = true;
                 }

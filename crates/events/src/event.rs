@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use platepal_proto::v1;
 use uuid::Uuid;
 
-use crate::{EventType, PAYLOAD_BYTES_MAX, channel::is_id};
+use crate::{Epoch, EventType, PAYLOAD_BYTES_MAX, Position, channel::is_id};
 
 /// Names an event; a retry of the same event carries the same one. A UUID as Django makes it, or any 1-64
 /// characters of `[A-Za-z0-9_-]`. Opaque to clients. Cheap to clone.
@@ -24,6 +24,18 @@ impl EventId {
     /// are made: a timer's, say.
     pub fn derived(words: &[&str]) -> Self {
         Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, words.join("\u{1f}").as_bytes()).to_string().into())
+    }
+
+    /// Names a place in a channel's log, where an event that has none of its own stands for it: a client that
+    /// saw a *latest* value last goes on from there. The epoch must be fit for an id, as the engines' are.
+    pub fn at(position: &Position) -> Self {
+        Self(format!("at-{}-{}", position.offset, position.epoch.as_str()).into())
+    }
+
+    /// The place that [`EventId::at`] named.
+    pub fn place(&self) -> Option<Position> {
+        let (offset, epoch) = self.0.strip_prefix("at-")?.split_once('-')?;
+        Some(Position { offset: offset.parse().ok()?, epoch: Epoch::new(epoch) })
     }
 
     /// The text.
@@ -261,6 +273,16 @@ mod tests {
 
     fn message() -> v1::Event {
         v1::Event { r#type: "order.accepted".into(), payload: "{}".into(), ..Default::default() }
+    }
+
+    #[test]
+    fn a_place_can_stand_as_an_id() {
+        let position = Position { epoch: Epoch::new("00ff-a_b"), offset: 5012 };
+        let id = EventId::at(&position);
+        assert_eq!(id.as_str().parse::<EventId>().unwrap().place(), Some(position));
+        for other in ["at-", "at-x-1", "at-5", "0b2d3b1e-7d1c-4f4e-9d57-0d6f3a6c1a11"] {
+            assert_eq!(other.parse::<EventId>().unwrap().place(), None, "{other}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The JSON frame that PlatePal's frontends read.
 
-use crate::Event;
+use crate::{Event, EventId};
 
 /// How event types are spelled on a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,6 +14,11 @@ pub enum Spelling {
 /// An event as a frame: `{"type","data","event_id","timestamp","version"}`. `data` is the payload, byte for
 /// byte. It can't fail, as every part of an [`Event`] is either JSON or free of characters to escape.
 pub fn frame(event: &Event, spelling: Spelling) -> Vec<u8> {
+    frame_as(event, &event.id, spelling)
+}
+
+/// As [`frame`], with another id for the client to name when it comes back.
+pub fn frame_as(event: &Event, id: &EventId, spelling: Spelling) -> Vec<u8> {
     let kind = match spelling {
         Spelling::Underscored => event.kind.underscored(),
         Spelling::Dotted => event.kind.to_string(),
@@ -26,7 +31,7 @@ pub fn frame(event: &Event, spelling: Spelling) -> Vec<u8> {
         br#"","data":"#,
         &event.payload,
         br#","event_id":""#,
-        event.id.as_str().as_bytes(),
+        id.as_str().as_bytes(),
         br#"","timestamp":""#,
         timestamp.as_bytes(),
         br#"","version":""#,

@@ -103,7 +103,7 @@ impl Session {
         if let Some(user) = &self.user {
             user.registration.enter(&subscription.channel);
         }
-        let latest = subscription.membership.start();
+        let latest = subscription.start();
         self.line.extend(latest);
         self.tell_join(&subscription);
         self.subscriptions.push(subscription);
@@ -279,7 +279,7 @@ impl Joining {
             return Ok(None);
         }
         let (entries, offset) = match membership.peek(request.offset, PAGE_FRAMES) {
-            Page::Live => (Vec::new(), request.offset),
+            Page::Live(_) => (Vec::new(), request.offset),
             Page::Entries(entries, offset) => (entries, offset),
             Page::InLog => {
                 let page = membership.read_log(request.offset, PAGE_FRAMES, FromZero::Everything).await;

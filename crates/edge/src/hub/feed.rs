@@ -54,6 +54,8 @@ struct State {
     /// `None` until the subscription has a position.
     ring: Option<Ring>,
     latest: HashMap<Arc<str>, Arc<Encoded>>,
+    /// Grows with every newest value.
+    latest_version: u64,
     readers: HashMap<u64, Reader>,
     next_reader: u64,
     /// Readers, and those that are about to become one.
@@ -66,6 +68,8 @@ struct Reader {
     client: ClientId,
     wire: Wire,
     stage: Stage,
+    /// The newest values that it was given are those of this version.
+    latest_version: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +93,8 @@ pub(crate) enum FromZero {
 pub(crate) enum Page {
     /// These are next; the reader is then at this offset.
     Entries(Vec<Arc<Encoded>>, u64),
-    /// Nothing is missing: from now on events come through the queue.
-    Live,
+    /// Nothing is missing: after these newest values, which changed meanwhile, events come through the queue.
+    Live(Vec<Outgoing>),
     /// The ring does not reach back so far: ask [`super::Membership::read_log`].
     InLog,
 }
@@ -106,8 +110,14 @@ pub(crate) enum LogPage {
 
 impl Feed {
     pub fn new(channel: Channel, spelling: Spelling, latest_keys: usize) -> Self {
-        let state =
-            State { ring: None, latest: HashMap::new(), readers: HashMap::new(), next_reader: 0, members: 0 };
+        let state = State {
+            ring: None,
+            latest: HashMap::new(),
+            latest_version: 0,
+            readers: HashMap::new(),
+            next_reader: 0,
+            members: 0,
+        };
         Self {
             channel,
             phase: watch::Sender::new(Phase::Starting),
@@ -122,8 +132,13 @@ impl Feed {
     pub fn open(&self, head: Position, bound: RingBound, latest: Vec<Entry>) {
         let mut state = self.state.lock();
         state.ring = Some(Ring::new(head, bound));
+        let place = state.ring.as_ref().map(|ring| ring.head().clone());
         for entry in latest {
-            state.keep_latest(Arc::new(Encoded::new(entry)), self.latest_keys);
+            let encoded = match &place {
+                Some(place) => Encoded::latest(entry, place.clone()),
+                None => Encoded::new(entry),
+            };
+            state.keep_latest(Arc::new(encoded), self.latest_keys);
         }
         drop(state);
         self.phase.send_replace(Phase::Live);
@@ -154,21 +169,33 @@ impl Feed {
         let head = state.ring.as_ref()?.head().clone();
         let reader = state.next_reader;
         state.next_reader += 1;
-        state
-            .readers
-            .insert(reader, Reader { queue: Arc::clone(queue), client, wire, stage: Stage::Attached });
+        state.readers.insert(
+            reader,
+            Reader { queue: Arc::clone(queue), client, wire, stage: Stage::Attached, latest_version: 0 },
+        );
         Some((reader, head))
     }
 
-    /// From now on the reader is told newer values, and may take pages. Gives the newest values of now.
-    pub fn start(&self, reader: u64) -> Vec<Outgoing> {
+    /// From now on the reader may take pages. Gives the newest values of now, for a reader that has the log up to
+    /// an offset; newer ones come when it is live.
+    pub fn start(&self, reader: u64, offset: u64) -> Vec<Outgoing> {
         let mut state = self.state.lock();
-        let State { latest, readers, .. } = &mut *state;
-        let Some(reader) = readers.get_mut(&reader) else { return Vec::new() };
+        let version = state.latest_version;
+        let Some(reader) = state.readers.get_mut(&reader) else { return Vec::new() };
         reader.stage = Stage::Behind;
-        let mut latest: Vec<&Arc<Encoded>> = latest.values().collect();
+        reader.latest_version = version;
+        let wire = reader.wire;
+        self.newest(&state, wire, offset)
+    }
+
+    /// All newest values, for a reader that has the log up to an offset.
+    fn newest(&self, state: &State, wire: Wire, offset: u64) -> Vec<Outgoing> {
+        let Some(ring) = &state.ring else { return Vec::new() };
+        let place = Position { offset, ..ring.head().clone() };
+        let mut latest: Vec<&Arc<Encoded>> = state.latest.values().collect();
         latest.sort_by_key(|encoded| encoded.entry.position.offset);
-        latest.into_iter().map(|encoded| self.outgoing(encoded, reader.wire, false)).collect()
+        let placed = latest.into_iter().map(|own| Encoded::latest(own.entry.clone(), place.clone()));
+        placed.map(|encoded| self.outgoing(&encoded, wire, false)).collect()
     }
 
     /// The connections that read this channel.
@@ -184,19 +211,23 @@ impl Feed {
     /// Tells every reader.
     pub fn deliver(&self, entry: Entry) {
         let is_latest = entry.event.kind.class() == Class::Latest;
-        let encoded = Arc::new(Encoded::new(entry));
         let mut state = self.state.lock();
+        let place = state.ring.as_ref().filter(|_| is_latest).map(|ring| ring.head().clone());
+        let encoded = Arc::new(match place {
+            Some(place) => Encoded::latest(entry, place),
+            None => Encoded::new(entry),
+        });
         if is_latest {
             state.keep_latest(Arc::clone(&encoded), self.latest_keys);
         } else if let Some(ring) = &mut state.ring {
             ring.push(Arc::clone(&encoded));
         }
         let mut told = 0;
-        for reader in state.readers.values() {
-            if reader.stage == Stage::Live || (is_latest && reader.stage == Stage::Behind) {
-                reader.queue.push(self.outgoing(&encoded, reader.wire, true));
-                told += 1;
-            }
+        let version = state.latest_version;
+        for reader in state.readers.values_mut().filter(|reader| reader.stage == Stage::Live) {
+            reader.latest_version = version;
+            reader.queue.push(self.outgoing(&encoded, reader.wire, true));
+            told += 1;
         }
         counter!("realtime_edge_deliveries_total").increment(told);
     }
@@ -223,10 +254,12 @@ impl Feed {
     pub fn page(&self, reader: u64, after: u64, limit: usize) -> Page {
         let mut state = self.state.lock();
         let page = state.peek(after, limit);
-        if let (Page::Live, Some(reader)) = (&page, state.readers.get_mut(&reader)) {
-            reader.stage = Stage::Live;
-        }
-        page
+        let version = state.latest_version;
+        let (Page::Live(_), Some(reader)) = (&page, state.readers.get_mut(&reader)) else { return page };
+        reader.stage = Stage::Live;
+        let has_all = std::mem::replace(&mut reader.latest_version, version) == version;
+        let wire = reader.wire;
+        Page::Live(if has_all { Vec::new() } else { self.newest(&state, wire, after) })
     }
 
     /// As [`Feed::page`], and changes nothing.
@@ -261,6 +294,9 @@ impl Feed {
 
     /// The offset of an event, and where it was found.
     pub async fn find(&self, bus: &dyn Bus, id: &EventId) -> Result<Option<(u64, &'static str)>, BusError> {
+        if let Some(place) = id.place() {
+            return self.check(bus, &place).await;
+        }
         if let Some(offset) = self.in_ring(id) {
             return Ok(Some((offset, "ring")));
         }
@@ -269,6 +305,23 @@ impl Feed {
             return Ok(Some((offset, "ring")));
         }
         Ok(bus.find(&self.channel, id).await?.map(|offset| (offset, "log")))
+    }
+
+    /// Whether everything after a place that a client names is kept.
+    async fn check(&self, bus: &dyn Bus, place: &Position) -> Result<Option<(u64, &'static str)>, BusError> {
+        let known = self.state.lock().ring.as_ref().map(|ring| (ring.head().clone(), ring.floor()));
+        let Some((head, floor)) = known.filter(|(head, _)| head.epoch == place.epoch) else {
+            return Ok(None);
+        };
+        if place.offset > head.offset {
+            return Ok(None);
+        }
+        if place.offset >= floor {
+            return Ok(Some((place.offset, "ring")));
+        }
+        let page = bus.read(&self.channel, place.offset, 1).await?;
+        let is_kept = page.complete && page.head.epoch == place.epoch;
+        Ok(is_kept.then_some((place.offset, "log")))
     }
 
     fn in_ring(&self, id: &EventId) -> Option<u64> {
@@ -324,6 +377,7 @@ impl Feed {
 impl State {
     fn keep_latest(&mut self, encoded: Arc<Encoded>, keys_max: usize) {
         let key = Arc::clone(&encoded.entry.event.key);
+        self.latest_version += 1;
         self.latest.insert(key, encoded);
         if self.latest.len() > keys_max {
             let oldest = self.latest.iter().min_by_key(|(_, encoded)| encoded.entry.position.offset);
@@ -339,7 +393,7 @@ impl State {
         };
         match entries.last().map(|last| last.entry.position.offset) {
             Some(offset) => Page::Entries(entries, offset),
-            None => Page::Live,
+            None => Page::Live(Vec::new()),
         }
     }
 }

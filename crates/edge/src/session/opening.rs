@@ -138,7 +138,7 @@ async fn start(
         return Ok(offset);
     }
     if let Some((event, offset)) = snapshot(edge, channel, head).await? {
-        first.push(Outgoing::plain(wire.event(&event, edge.settings.spelling())));
+        first.push(Outgoing::plain(wire.event(&event, &event.id, edge.settings.spelling())));
         return Ok(offset);
     }
     // A channel that could have a snapshot and has none yet starts now.

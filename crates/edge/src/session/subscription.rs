@@ -47,6 +47,11 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
+    /// From now on pages may be taken; gives the newest values of the channel.
+    pub fn start(&self) -> Vec<Outgoing> {
+        self.membership.start(self.cursor.unwrap_or(0))
+    }
+
     /// The next page of the log.
     pub fn read_log(&self, cursor: u64) -> Work {
         let page = self.membership.read_log(cursor, PAGE_FRAMES, self.from_zero);

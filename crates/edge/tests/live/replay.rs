@@ -6,7 +6,7 @@ use platepal_testkit::{Next, PATIENCE, rng, seed};
 use rand::Rng;
 use tokio::sync::watch;
 
-use crate::house::{House, event, id, sized};
+use crate::house::{House, event, id, rider_location, sized};
 
 #[tokio::test]
 async fn a_reader_that_missed_two_events_gets_exactly_those_two() {
@@ -173,4 +173,23 @@ async fn a_slow_reader_is_closed_with_4008_and_healed_and_others_are_not_harmed(
     let slow_ids: Vec<&String> = slow_ids.iter().filter(|id| id.starts_with("e-")).collect();
     assert_eq!(slow_ids, quick_ids.iter().filter(|id| id.starts_with("e-")).collect::<Vec<_>>());
     healed.assert_quiet(Duration::from_millis(50)).await;
+}
+
+#[tokio::test]
+async fn a_client_that_saw_a_value_last_gets_what_came_after_it_and_nothing_twice() {
+    let house = House::open().await;
+    let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
+    house.publish("customer:7", &event("before")).await;
+    house.publish("customer:7", &rider_location("1", 9)).await;
+    assert_eq!(id(&socket.json().await), "before");
+    let value = socket.json().await;
+    assert_eq!(value["data"]["eta_minutes"], 9);
+    socket.cut();
+    house.publish("customer:7", &event("after")).await;
+    let mut socket = house.connect_since("/ws/customer/7", 7, &id(&value)).open().await;
+    // A newcomer is given the newest values at once.
+    assert_eq!(socket.json().await["data"]["eta_minutes"], 9);
+    assert_eq!(id(&socket.json().await), "after");
+    house.publish("customer:7", &event("last")).await;
+    assert_eq!(id(&socket.json().await), "last");
 }
