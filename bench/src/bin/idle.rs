@@ -3,9 +3,10 @@
 //! `own`: each connection reads a feed of its own, as customers do, so each brings a channel and a subscription
 //! with it. `shared`: all read one feed, as dashboards do, so what is measured is the connection alone.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
+use bench::watched::{Watched, raise_open_files};
 use clap::{Parser, ValueEnum};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use owo_colors::OwoColorize;
@@ -13,12 +14,7 @@ use platepal_testkit::{Connect, Role, Socket, Tier, Token};
 
 /// Handshakes under way at the same time.
 const HANDSHAKES: usize = 64;
-/// Memory counts as settled when it changed by less than this between two looks, in KiB.
-const SETTLED_KIB: u64 = 64;
-/// Time between two looks.
-const LOOK: Duration = Duration::from_millis(500);
-/// Looks before it is measured as it is.
-const LOOKS_MAX: usize = 40;
+const MIB: f64 = 1_048_576.0;
 
 /// Memory of one idle connection.
 #[derive(Parser)]
@@ -52,6 +48,7 @@ enum Feed {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    raise_open_files();
     let (tier, url, pid, secret) = match (&arguments.url, arguments.pid, &arguments.secret) {
         (Some(url), Some(pid), Some(secret)) => (None, url.clone(), pid, secret.clone()),
         _ => {
@@ -69,16 +66,17 @@ async fn main() -> anyhow::Result<()> {
     let url = url.trim_end_matches('/').to_owned();
     // The first connections pay for what all share: lazily made pools, caches, links.
     let warm = open(&url, &secret, arguments.feed, 1..=50).await?;
-    let before_kib = settled_kib(pid).await?;
+    let watched = Watched::new(pid)?;
+    let before = watched.settled_memory().await?;
     let sockets = open(&url, &secret, arguments.feed, 1_001..=1_000 + arguments.connections).await?;
-    let after_kib = settled_kib(pid).await?;
-    let each = after_kib.saturating_sub(before_kib) as f64 / arguments.connections as f64;
+    let after = watched.settled_memory().await?;
+    let each = after.saturating_sub(before) as f64 / 1024.0 / arguments.connections as f64;
     let feed = if arguments.feed == Feed::Own { "a feed each" } else { "one feed" };
     anstream::println!(
         "{} idle connections, {feed}: {:.1} MiB before, {:.1} MiB after, {} per connection",
         sockets.len(),
-        before_kib as f64 / 1024.0,
-        after_kib as f64 / 1024.0,
+        before as f64 / MIB,
+        after as f64 / MIB,
         format!("{each:.2} KiB").bold()
     );
     drop((warm, sockets, tier));
@@ -103,26 +101,4 @@ async fn open(
         }
     });
     stream::iter(opening).buffer_unordered(HANDSHAKES).try_collect().await
-}
-
-/// Resident memory once it stands still.
-async fn settled_kib(pid: u32) -> anyhow::Result<u64> {
-    let mut last = resident_kib(pid)?;
-    for _ in 0..LOOKS_MAX {
-        tokio::time::sleep(LOOK).await;
-        let now = resident_kib(pid)?;
-        if now.abs_diff(last) < SETTLED_KIB {
-            return Ok(now);
-        }
-        last = now;
-    }
-    Ok(last)
-}
-
-fn resident_kib(pid: u32) -> anyhow::Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let status = std::fs::read_to_string(&path).with_context(|| format!("{path} can't be read"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).context("no VmRSS")?;
-    kib.trim().parse().context("VmRSS is not a number")
 }
