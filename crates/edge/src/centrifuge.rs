@@ -19,14 +19,14 @@ use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use metrics::counter;
-use platepal_events::Channel;
+use platepal_events::{Channel, Event};
 use tokio::time::Instant;
 
 use self::{
     connect::Connected,
     errors::{Refusal, error},
     frames::Encoding,
-    messages::{Command, Empty, ErrorReply, Push, Reply, Unsubscribe},
+    messages::{Command, Empty, ErrorReply, Presence, Push, Reply, Unsubscribe},
     subscribe::Subscribed,
     tokens::Refreshed,
 };
@@ -35,7 +35,10 @@ use crate::{
     codec::{PING, Wire},
     limits::Admission,
     queue::Outgoing,
-    session::{Outcome, Session, User, Work},
+    session::{
+        Outcome, Session, User, Work,
+        presence::{JOINED, LEFT},
+    },
     sessions::ClientId,
 };
 
@@ -276,8 +279,7 @@ impl Session {
 
     /// Takes a channel from the client, and says so.
     pub(crate) fn unsubscribe(&mut self, channel: &Channel, code: u32, reason: &str) {
-        if let Some(subscription) = self.leave(channel) {
-            self.tell_leave(&subscription);
+        if self.leave(channel).is_some() {
             let unsubscribe = Some(Unsubscribe { code, reason: reason.to_owned() });
             self.push(Push { channel: channel.to_string(), unsubscribe, ..Push::default() });
         }
@@ -291,6 +293,18 @@ impl Client {
         let named = named.or(command.sub_refresh.as_ref().map(|request| &request.channel));
         named.is_some_and(|name| self.subscribing.iter().any(|channel| channel.as_str() == name))
     }
+}
+
+/// What is pushed when somebody comes to a channel or goes; `None` for any other event.
+pub(crate) fn coming_or_going(channel: &Channel, event: &Event) -> Option<Reply> {
+    let info = || serde_json::from_slice(&event.payload).ok().map(|info| Presence { info: Some(info) });
+    let push = Push { channel: channel.to_string(), ..Push::default() };
+    let push = match event.kind.as_str() {
+        JOINED => Push { join: Some(info()?), ..push },
+        LEFT => Push { leave: Some(info()?), ..push },
+        _ => return None,
+    };
+    Some(Reply { push: Some(push), ..Reply::default() })
 }
 
 /// Closes, unless it can be answered.

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use platepal_events::{Class, Entry, Event, EventId, Position, Spelling, frame, frame_as};
+use platepal_service::trace::Sampled;
 
 use crate::{
     centrifuge::messages::{Disconnect, Publication, Push, Reply},
@@ -178,17 +179,20 @@ pub(crate) struct Encoded {
     pub entry: Entry,
     /// For the *latest* class: the log's head when it came.
     place: Option<Position>,
+    /// Its trace, if that is recorded.
+    pub sampled: Option<Sampled>,
     frames: [OnceLock<Bytes>; Wire::COUNT],
 }
 
 impl Encoded {
     pub fn new(entry: Entry) -> Self {
-        Self { entry, place: None, frames: Default::default() }
+        let sampled = Sampled::of(&entry.event);
+        Self { entry, place: None, sampled, frames: Default::default() }
     }
 
     /// A value of the *latest* class, for readers that have the log up to a place.
     pub fn latest(entry: Entry, place: Position) -> Self {
-        Self { entry, place: Some(place), frames: Default::default() }
+        Self { place: Some(place), ..Self::new(entry) }
     }
 
     /// `spelling` is the same for all connections of an edge.

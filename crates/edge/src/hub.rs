@@ -17,7 +17,7 @@ use platepal_events::{Channel, EventId, Position, Spelling};
 use platepal_service::Shutdown;
 use tokio::time::Instant;
 
-pub(crate) use self::feed::{FromZero, LogPage, Page, unavailable};
+pub(crate) use self::feed::{FromZero, LogPage, Page, Reader, unavailable};
 use self::{
     feed::{Feed, Phase},
     ring::RingBound,
@@ -26,7 +26,7 @@ use crate::{
     Settings,
     close::{Close, Code},
     codec::{Encoded, Wire},
-    queue::{Outgoing, Queue},
+    queue::Outgoing,
     sessions::ClientId,
 };
 
@@ -74,16 +74,10 @@ impl Hub {
 
     /// Becomes a reader of a channel. Nothing comes before [`Membership::start`], and it is behind until
     /// [`Membership::page`] says that it is live.
-    pub async fn join(
-        &self,
-        channel: &Channel,
-        queue: &Arc<Queue>,
-        client: ClientId,
-        wire: Wire,
-    ) -> Result<Joined, Close> {
+    pub async fn join(&self, channel: &Channel, reader: Reader) -> Result<Joined, Close> {
         let feed = self.enter(channel);
         let mut phase = feed.phase.subscribe();
-        let mut membership = Membership { hub: self.clone(), feed, reader: None, wire };
+        let mut membership = Membership { hub: self.clone(), feed, reader: None, wire: reader.wire };
         // The sender lives in the feed, so waiting can't fail.
         let settled = phase.wait_for(|phase| *phase != Phase::Starting).await;
         match settled.as_deref() {
@@ -95,7 +89,7 @@ impl Hub {
             _ => return Err(Code::TryAgain.into()),
         }
         drop(settled);
-        let (reader, head) = membership.feed.attach(queue, client, wire).ok_or(Code::TryAgain)?;
+        let (reader, head) = membership.feed.attach(reader).ok_or(Code::TryAgain)?;
         membership.reader = Some(reader);
         Ok(Joined { membership, head })
     }
@@ -158,7 +152,7 @@ impl Hub {
             tokio::select! {
                 delivery = subscription.next() => match delivery {
                     Some(Delivery::Entry(entry)) => feed.deliver(entry),
-                    Some(Delivery::Passing(_)) => {}
+                    Some(Delivery::Passing(event)) => feed.pass(&event),
                     Some(Delivery::Reset { position, reason }) => {
                         tracing::info!(channel = %feed.channel, reason, "the feed starts afresh");
                         feed.reset(position);

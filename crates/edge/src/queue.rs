@@ -9,9 +9,10 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use metrics::counter;
+use metrics::{counter, histogram};
 use parking_lot::Mutex;
 use platepal_events::{Channel, Timestamp};
+use platepal_service::{Clock, trace::Sampled};
 use tokio::sync::Notify;
 
 use crate::close::{Close, Code};
@@ -34,11 +35,24 @@ pub(crate) struct Outgoing {
     pub key: Option<(Channel, Arc<str>)>,
     /// When the bus kept its event; for frames that were sent live.
     pub kept_at: Option<Timestamp>,
+    /// Its event's trace, if that is recorded.
+    pub sampled: Option<Sampled>,
 }
 
 impl Outgoing {
     pub fn plain(frame: Bytes) -> Self {
-        Self { frame, key: None, kept_at: None }
+        Self { frame, key: None, kept_at: None, sampled: None }
+    }
+
+    /// It was written. `now` is looked up once for all frames of a write.
+    pub fn written(&self, now: &mut Option<Timestamp>, clock: Clock) {
+        let Some(kept_at) = self.kept_at else { return };
+        let now = *now.get_or_insert_with(|| clock.now());
+        let seconds = (now.micros() - kept_at.micros()).max(0) as f64 / 1e6;
+        histogram!("realtime_edge_publish_to_write_seconds").record(seconds);
+        if let Some(sampled) = &self.sampled {
+            sampled.written(kept_at, now);
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod opening;
 mod orders;
+pub(crate) mod presence;
 mod subscription;
 mod work;
 
@@ -19,6 +20,7 @@ use tokio::time::{Instant, Sleep};
 
 pub(crate) use self::{
     opening::{Arrival, Opened},
+    presence::Announced,
     subscription::{Role, Subscription, snapshot},
     work::{Outcome, Work},
 };
@@ -94,7 +96,8 @@ pub(crate) fn begin(
             session.expire_at(user.principal.expires_at);
             session.line.extend(first);
             session.line.extend(subscription.start());
-            session.subscriptions.push(subscription);
+            let announced = Announced::join(edge, &subscription.channel, &user);
+            session.subscriptions.push(Subscription { announced, ..subscription });
             session.user = Some(Box::new(user));
         }
         Err(close) => {

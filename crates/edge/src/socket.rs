@@ -10,7 +10,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use metrics::histogram;
 use platepal_service::Clock;
 use tokio::{io::Interest, net::TcpStream};
 use tokio_tungstenite::tungstenite::{
@@ -193,10 +192,7 @@ impl Socket {
                 break;
             }
             self.written -= first.frame.len();
-            if let Some(kept_at) = first.kept_at {
-                let micros = now.get_or_insert_with(|| clock.now()).micros() - kept_at.micros();
-                histogram!("realtime_edge_publish_to_write_seconds").record(micros.max(0) as f64 / 1e6);
-            }
+            first.written(&mut now, clock);
             self.batch.pop_front();
         }
     }

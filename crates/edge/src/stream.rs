@@ -12,7 +12,6 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream as Chunks;
-use metrics::histogram;
 use platepal_service::Clock;
 use tokio::sync::mpsc;
 
@@ -90,7 +89,7 @@ impl Stream {
     }
 
     pub fn write(&mut self, clock: Clock) -> io::Result<bool> {
-        let mut progress = false;
+        let (mut progress, mut now) = (false, None);
         while !self.batch.is_empty() {
             let room = match self.body.try_reserve() {
                 Ok(room) => room,
@@ -103,10 +102,7 @@ impl Stream {
                     break;
                 }
                 chunk.extend_from_slice(&first.frame);
-                if let Some(kept_at) = first.kept_at {
-                    let micros = clock.now().micros() - kept_at.micros();
-                    histogram!("realtime_edge_publish_to_write_seconds").record(micros.max(0) as f64 / 1e6);
-                }
+                first.written(&mut now, clock);
                 self.batch.pop_front();
             }
             room.send(chunk.freeze());

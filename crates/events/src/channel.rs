@@ -78,6 +78,11 @@ impl ChannelKind {
         matches!(self, Self::Customer | Self::Rider | Self::Restaurant | Self::Admin | Self::Chat)
     }
 
+    /// Whether its readers are told when somebody comes or goes.
+    pub fn tells_presence(self) -> bool {
+        matches!(self, Self::Chat)
+    }
+
     /// The domain that decides who may read it.
     pub fn owner(self) -> Domain {
         // Until a domain of their own exists, orders answers for every kind.

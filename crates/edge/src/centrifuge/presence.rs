@@ -1,4 +1,4 @@
-//! `presence` and `presence_stats`: who reads a channel now, on all edges; and who comes and goes.
+//! `presence` and `presence_stats`: who reads a channel now, on all edges.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{
     messages::{ClientInfo, PresenceResult, PresenceStatsResult, Reply},
     subscribe::named,
 };
-use crate::session::{Session, Subscription, User};
+use crate::session::{Session, User};
 
 /// Clients in one answer.
 const CLIENTS_MAX: u32 = 1_000;
@@ -42,10 +42,6 @@ impl Session {
             Done::Answered(answer.await, id)
         });
     }
-
-    pub(super) fn tell_join(&self, _: &Subscription) {}
-
-    pub(super) fn tell_leave(&self, _: &Subscription) {}
 }
 
 fn stats(connected: &v1::ConnectedResponse) -> Reply {

@@ -16,9 +16,9 @@ use crate::{
     Edge,
     close::Code,
     codec::{Encoded, Wire, data, publication},
-    hub::{FromZero, LogPage, Membership, Page, unavailable},
+    hub::{FromZero, LogPage, Membership, Page, Reader, unavailable},
     queue::{Outgoing, Queue},
-    session::{PAGE_FRAMES, Role, Session, Subscription, User, snapshot},
+    session::{Announced, PAGE_FRAMES, Role, Session, Subscription, User, snapshot},
     sessions::ClientId,
 };
 
@@ -105,16 +105,15 @@ impl Session {
         }
         let latest = subscription.start();
         self.line.extend(latest);
-        self.tell_join(&subscription);
-        self.subscriptions.push(subscription);
+        let user = self.user.as_deref();
+        let announced = user.and_then(|user| Announced::join(&self.edge, &subscription.channel, user));
+        self.subscriptions.push(Subscription { announced, ..subscription });
     }
 
     pub(super) fn unsubscribe_by_client(&mut self, id: u32, name: &str) {
         let own = self.subscriptions.iter().find(|own| own.channel.as_str() == name);
-        if let Some(channel) = own.map(|own| own.channel.clone())
-            && let Some(subscription) = self.leave(&channel)
-        {
-            self.tell_leave(&subscription);
+        if let Some(channel) = own.map(|own| own.channel.clone()) {
+            drop(self.leave(&channel));
         }
         // Also for a channel that it does not have: an error would make SDKs reconnect.
         self.reply(&Reply { id, unsubscribe: Some(Empty {}), ..Reply::default() });
@@ -206,7 +205,9 @@ impl Joining {
     /// Makes it a reader, whatever its right is; nothing is pushed yet.
     pub async fn join(&self, channel: &Channel, request: &SubscribeRequest) -> Result<Subscribed, Refusal> {
         let edge = &self.edge;
-        let joined = edge.hub.join(channel, &self.queue, self.client, self.wire).await;
+        let mut reader = Reader::new(&self.queue, self.client, self.wire);
+        reader.join_leave = request.join_leave && channel.kind().tells_presence();
+        let joined = edge.hub.join(channel, reader).await;
         let joined = joined.map_err(|close| of_close(&close))?;
         let (membership, head) = (joined.membership, joined.head);
         let mut result = SubscribeResult {
@@ -242,16 +243,10 @@ impl Joining {
                 result.offset
             }
         };
-        Ok(Subscribed { subscription: self.subscription(channel, membership, cursor, request), result })
+        Ok(Subscribed { subscription: self.subscription(channel, membership, cursor), result })
     }
 
-    fn subscription(
-        &self,
-        channel: &Channel,
-        membership: Membership,
-        cursor: u64,
-        request: &SubscribeRequest,
-    ) -> Subscription {
+    fn subscription(&self, channel: &Channel, membership: Membership, cursor: u64) -> Subscription {
         Subscription {
             channel: channel.clone(),
             role: self.role,
@@ -262,7 +257,7 @@ impl Joining {
             paging: false,
             expires_at: None,
             asked: self.role == Role::Client && !channel.kind().is_own_feed(),
-            join_leave: request.join_leave && channel.kind().has_presence(),
+            announced: None,
         }
     }
 

@@ -13,11 +13,12 @@ use std::{
 use metrics::counter;
 use parking_lot::Mutex;
 use platepal_bus::{Bus, BusError};
-use platepal_events::{Channel, Class, Entry, EventId, Position, Spelling};
+use platepal_events::{Channel, Class, Entry, Event, EventId, Position, Spelling};
 use tokio::sync::{Notify, watch};
 
 use super::ring::{Ring, RingBound};
 use crate::{
+    centrifuge::coming_or_going,
     close::{Close, Code},
     codec::{Encoded, Wire},
     queue::{Order, Outgoing, Queue},
@@ -62,14 +63,24 @@ struct State {
     members: usize,
 }
 
+/// A connection that reads a channel.
 #[derive(Debug)]
-struct Reader {
+pub(crate) struct Reader {
     queue: Arc<Queue>,
     client: ClientId,
-    wire: Wire,
+    pub wire: Wire,
+    /// It wants to be told who comes and goes.
+    pub join_leave: bool,
     stage: Stage,
     /// The newest values that it was given are those of this version.
     latest_version: u64,
+}
+
+impl Reader {
+    pub fn new(queue: &Arc<Queue>, client: ClientId, wire: Wire) -> Self {
+        let queue = Arc::clone(queue);
+        Self { queue, client, wire, join_leave: false, stage: Stage::Attached, latest_version: 0 }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,16 +175,13 @@ impl Feed {
     }
 
     /// Adds a reader. Gives its number, and the head at this moment.
-    pub fn attach(&self, queue: &Arc<Queue>, client: ClientId, wire: Wire) -> Option<(u64, Position)> {
+    pub fn attach(&self, reader: Reader) -> Option<(u64, Position)> {
         let mut state = self.state.lock();
         let head = state.ring.as_ref()?.head().clone();
-        let reader = state.next_reader;
+        let number = state.next_reader;
         state.next_reader += 1;
-        state.readers.insert(
-            reader,
-            Reader { queue: Arc::clone(queue), client, wire, stage: Stage::Attached, latest_version: 0 },
-        );
-        Some((reader, head))
+        state.readers.insert(number, reader);
+        Some((number, head))
     }
 
     /// From now on the reader may take pages. Gives the newest values of now, for a reader that has the log up to
@@ -230,6 +238,17 @@ impl Feed {
             told += 1;
         }
         counter!("realtime_edge_deliveries_total").increment(told);
+    }
+
+    /// Tells who came or went to the readers that want to know.
+    pub fn pass(&self, event: &Event) {
+        let Some(push) = coming_or_going(&self.channel, event) else { return };
+        let state = self.state.lock();
+        // One that is not told yet that it is a reader must not hear of others first.
+        let told = state.readers.values().filter(|own| own.join_leave && own.stage != Stage::Attached);
+        for reader in told {
+            reader.queue.push(Outgoing::plain(reader.wire.reply(&push)));
+        }
     }
 
     /// Goes on from another place: readers can't.
@@ -370,6 +389,7 @@ impl Feed {
             key: (event.kind.class() == Class::Latest)
                 .then(|| (self.channel.clone(), Arc::clone(&event.key))),
             kept_at: live.then_some(encoded.entry.kept_at),
+            sampled: encoded.sampled.clone().filter(|_| live),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     Edge,
     close::{Close, Code},
     codec::Wire,
-    hub::{FromZero, Membership},
+    hub::{FromZero, Membership, Reader},
     queue::{Bound, Outgoing, Queue},
     sessions::{Open, Registration},
 };
@@ -64,7 +64,7 @@ async fn attempt(edge: &Edge, arrival: &Arrival, queue: &Arc<Queue>, wire: Wire)
         return Err(Code::Restart.into());
     }
     edge.access.check(&principal, token, channel).await?;
-    let joined = edge.hub.join(channel, queue, registration.id(), wire).await?;
+    let joined = edge.hub.join(channel, Reader::new(queue, registration.id(), wire)).await?;
     let mut first = Vec::new();
     let cursor =
         start(edge, channel, &joined.membership, &joined.head, since.as_deref(), wire, &mut first).await?;
@@ -85,7 +85,7 @@ async fn attempt(edge: &Edge, arrival: &Arrival, queue: &Arc<Queue>, wire: Wire)
             paging: false,
             expires_at: None,
             asked,
-            join_leave: false,
+            announced: None,
         },
         first,
     })

@@ -7,7 +7,7 @@ use platepal_auth::Principal;
 use platepal_events::{Channel, Event, Position};
 use tokio::time::Instant;
 
-use super::{Outcome, PAGE_FRAMES, Work};
+use super::{Announced, Outcome, PAGE_FRAMES, Work};
 use crate::{
     Edge,
     close::{Close, Code},
@@ -42,8 +42,8 @@ pub(crate) struct Subscription {
     pub expires_at: Option<Instant>,
     /// The right was the owner's to give: it is asked again after a revocation.
     pub asked: bool,
-    /// Its client wants to be told who comes and goes.
-    pub join_leave: bool,
+    /// It was said who came.
+    pub announced: Option<Announced>,
 }
 
 impl Subscription {
