@@ -1,15 +1,18 @@
 //! The HTTP side of a WebSocket: what a request asks for, and the answer when it can't have it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
+use rand::Rng;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{routes, routes::NoRoute, session::Arrival};
 
 /// The longest event id that is read from a query.
 const SINCE_CHARS_MAX: usize = 128;
+/// When to come back to a server that can't say it better, in seconds: each client at another moment.
+const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<f64> = 2.0..=7.0;
 
 /// Why a request is not upgraded.
 #[derive(Debug)]
@@ -17,16 +20,38 @@ pub(crate) struct Refused {
     pub status: StatusCode,
     pub word: &'static str,
     message: String,
+    retry_after: Option<Duration>,
 }
 
 impl Refused {
     pub fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
-        Self { status, word, message: message.into() }
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE)
+            .then(|| Duration::from_secs_f64(rand::rng().random_range(RETRY_AFTER_SECONDS)));
+        Self { status, word, message: message.into(), retry_after }
+    }
+
+    /// A refusal that is over after a time.
+    pub fn until(
+        status: StatusCode,
+        word: &'static str,
+        message: impl Into<String>,
+        retry_after: Duration,
+    ) -> Self {
+        Self { status, word, message: message.into(), retry_after: Some(retry_after) }
+    }
+
+    #[cfg(test)]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     pub fn response(self) -> Response<String> {
-        let body = serde_json::json!({ "error": self.word, "message": self.message }).to_string() + "\n";
-        let mut response = Response::new(body);
+        let mut body = serde_json::json!({ "error": self.word, "message": self.message });
+        if let (Some(body), Some(time)) = (body.as_object_mut(), self.retry_after) {
+            let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            body.insert("retry_after_ms".to_owned(), millis.into());
+        }
+        let mut response = Response::new(body.to_string() + "\n");
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -36,10 +61,15 @@ impl Refused {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
                 headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            // What is left of the body is not read, so nothing can follow it.
+            StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
+        }
+        if let Some(time) = self.retry_after {
+            // Never earlier than said: the header knows whole seconds only.
+            headers.insert(header::RETRY_AFTER, (time.as_secs_f64().ceil() as u64).max(1).into());
         }
         response
     }
@@ -91,6 +121,12 @@ impl Head<'_> {
                 "upgrade_required",
                 "this is a WebSocket: connect with ws:// or wss://, version 13",
             ));
+        }
+        let has_body = self.headers.contains_key(header::TRANSFER_ENCODING)
+            || self.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+        if has_body {
+            // Bytes of which a proxy thinks that they are the body of a request would be frames to us.
+            return Err(Refused::new(StatusCode::BAD_REQUEST, "bad_request", "a handshake has no body"));
         }
         Ok(derive_accept_key(key.as_bytes()))
     }

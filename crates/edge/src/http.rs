@@ -3,18 +3,19 @@
 //! warp routes and answers HTTP; the upgrade is taken here, as warp's own WebSocket gives each connection a
 //! buffer of 128 KiB.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use ::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use metrics::counter;
 use parking_lot::Mutex;
-use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
+use tokio::net::TcpStream;
 use warp::{Filter, Reply, filters::BoxedFilter};
 
 use crate::{
     Edge, Landing,
+    admission::{Admitted, Visitor},
     centrifuge::Client,
     codec::Wire,
     handshake::{Head, Refused},
@@ -23,22 +24,16 @@ use crate::{
     socket::Socket,
 };
 
-/// What a request carries to its handler: the upgrade, and the connection's place among all.
+/// What a request carries to its handler: the upgrade, and whoever sent it.
 #[derive(Clone)]
 pub(crate) struct Ticket {
     upgrade: Arc<Mutex<Option<OnUpgrade>>>,
-    place: Option<Arc<OwnedSemaphorePermit>>,
-    /// Where the client is.
-    address: Option<IpAddr>,
+    visitor: Visitor,
 }
 
 impl Ticket {
-    pub fn new(
-        upgrade: OnUpgrade,
-        place: Option<Arc<OwnedSemaphorePermit>>,
-        address: Option<IpAddr>,
-    ) -> Self {
-        Self { upgrade: Arc::new(Mutex::new(Some(upgrade))), place, address }
+    pub fn new(upgrade: OnUpgrade, visitor: Visitor) -> Self {
+        Self { upgrade: Arc::new(Mutex::new(Some(upgrade))), visitor }
     }
 }
 
@@ -65,6 +60,7 @@ pub(crate) fn routes(edge: Arc<Edge>, landing: Option<Landing>) -> BoxedFilter<(
                   headers: HeaderMap,
                   ticket: Ticket| {
                 let edge = Arc::clone(&edge);
+                let address = ticket.visitor.address;
                 // Boxed: it is large and soon over, and hyper's task lives as long as the connection.
                 Box::pin(async move {
                     let head =
@@ -72,7 +68,7 @@ pub(crate) fn routes(edge: Arc<Edge>, landing: Option<Landing>) -> BoxedFilter<(
                     let reply: Box<dyn Reply> = match upgrade(&edge, head, ticket).await {
                         Ok(response) => Box::new(response),
                         Err(refused) => {
-                            tracing::debug!(path = path.as_str(), word = refused.word, "not upgraded");
+                            tracing::debug!(%address, path = path.as_str(), word = refused.word, "not upgraded");
                             counter!("realtime_edge_handshakes_total", "result" => refused.word).increment(1);
                             Box::new(refused.response())
                         }
@@ -102,10 +98,11 @@ async fn upgrade(edge: &Arc<Edge>, head: Head<'_>, ticket: Ticket) -> Result<Res
             || asks("format", "protobuf")
             || asks("cf_protocol", "protobuf");
         let wire = if is_protobuf { Wire::ProtobufSocket } else { Wire::JsonSocket };
-        let client = Client::new(wire, asks("cf_ws_frame_ping_pong", "true"), None, ticket.address);
+        let client =
+            Client::new(wire, asks("cf_ws_frame_ping_pong", "true"), None, Some(ticket.visitor.address));
         Target::Centrifuge { wire, client }
     } else {
-        Target::Feed(head.arrival(ticket.address)?)
+        Target::Feed(head.arrival(Some(ticket.visitor.address))?)
     };
     let accept = head.accept_key()?;
     head.check_origin(&edge.settings.allowed_origins)?;
@@ -113,7 +110,7 @@ async fn upgrade(edge: &Arc<Edge>, head: Head<'_>, ticket: Ticket) -> Result<Res
     if edge.shutdown.is_told() {
         return Err(full("this server is ending; connect again"));
     }
-    let Some(place) = ticket.place else { return Err(full("this server is full; try again soon")) };
+    let place = edge.entrance.admit(&ticket.visitor).await?;
     let upgrade = ticket.upgrade.lock().take();
     let upgrade = upgrade.ok_or_else(|| full("the connection can't be upgraded"))?;
     let queue = opening::queue(edge);
@@ -152,7 +149,7 @@ async fn upgrade(edge: &Arc<Edge>, head: Head<'_>, ticket: Ticket) -> Result<Res
 async fn take(
     edge: Arc<Edge>,
     upgrade: OnUpgrade,
-    place: Arc<OwnedSemaphorePermit>,
+    place: Admitted,
     begin: impl FnOnce(&Arc<Edge>, Line) -> Box<Session>,
 ) {
     let upgraded = match tokio::time::timeout(edge.settings.handshake_timeout, upgrade).await {

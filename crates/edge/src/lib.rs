@@ -12,9 +12,13 @@
 //! restart would lose.
 
 mod access;
+mod addresses;
+mod admission;
+mod body;
 mod centrifuge;
 mod close;
 mod codec;
+mod crowd;
 mod drain;
 mod handshake;
 mod http;
@@ -44,7 +48,7 @@ use platepal_service::{Clock, Parts, RoleError, Shutdown};
 pub use close::Code;
 pub use settings::Settings;
 
-use crate::{access::Access, hub::Hub, owners::Owners, sessions::Sessions};
+use crate::{access::Access, admission::Entrance, hub::Hub, owners::Owners, sessions::Sessions};
 
 /// The page at `/`, as HTML.
 #[derive(Debug, Clone)]
@@ -53,6 +57,7 @@ pub struct Landing(pub String);
 /// What every connection of one edge shares.
 struct Edge {
     settings: Settings,
+    entrance: Entrance,
     verifier: Verifier,
     owners: Owners,
     access: Access,
@@ -79,6 +84,7 @@ pub async fn run(
     let gate = parts.readiness.gate("edge");
     let owners = Owners::new(parts.links.clone(), parts.settings.grpc_message_bytes.0);
     let edge = Arc::new(Edge {
+        entrance: Entrance::new(&settings),
         verifier,
         access: Access::new(&settings, owners.clone()),
         owners,
@@ -104,6 +110,17 @@ fn describe_metrics() {
     describe_gauge!("realtime_edge_connections", "Open sockets");
     describe_gauge!("realtime_edge_subscriptions", "Channels that are subscribed on the bus");
     describe_counter!("realtime_edge_handshakes_total", "Handshakes, by how they ended");
+    describe_histogram!(
+        "realtime_edge_handshake_wait_seconds",
+        Unit::Seconds,
+        "How long handshakes of a storm waited for their turn; those that did not wait are not in it"
+    );
+    describe_gauge!("realtime_edge_handshakes_waiting", "Handshakes of a storm that wait for their turn");
+    describe_gauge!("realtime_edge_addresses", "Addresses whose connections and handshakes are counted");
+    describe_counter!(
+        "realtime_edge_drained_total",
+        "Clients that were told to reconnect elsewhere at the end"
+    );
     describe_counter!("realtime_edge_access_total", "Questions who may read a channel, by answer");
     describe_counter!("realtime_edge_deliveries_total", "Events put into connections' queues");
     describe_histogram!(

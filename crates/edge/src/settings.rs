@@ -5,6 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use platepal_events::Spelling;
 use platepal_settings::{ByteSize, Reader};
 
+use crate::addresses::{ForwardedHeader, Networks};
+
 platepal_settings::settings! {
     /// The edge: client connections, what they may ask, and how long they wait.
     pub struct Settings {
@@ -18,6 +20,30 @@ platepal_settings::settings! {
         connections_max: usize = "REALTIME_EDGE_CONNECTIONS_MAX", default "50000", bound { unit: "connections", full: "a new one is answered 503 with Retry-After, or closed when there are many of those", metric: "realtime_edge_handshakes_total" };
         /// Sockets that one user may have open on one edge.
         connections_per_user_max: usize = "REALTIME_EDGE_CONNECTIONS_PER_USER_MAX", default "20", bound { unit: "sockets per user", full: "a new one is closed with 4029", metric: "realtime_edge_closes_total" };
+        /// Proxies in front of the edge, as networks (`10.0.0.0/8, 192.0.2.1`): they are believed when they tell a client's address.
+        trusted_proxies: Networks = "REALTIME_TRUSTED_PROXIES", optional;
+        /// The header in which the trusted proxies tell it: `x-forwarded-for` or `forwarded`. The other one is not read, as a client may have sent it.
+        forwarded_header: ForwardedHeader = "REALTIME_FORWARDED_HEADER", default "x-forwarded-for";
+        /// Networks to whose addresses the limits per address do not apply: our own, where a proxy that is not trusted would be taken for one client. `none`: every address is limited.
+        uncounted_networks: Networks = "REALTIME_EDGE_UNCOUNTED_NETWORKS", default "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,::1,fc00::/7,fe80::/10";
+        /// How many leading bits of an IPv6 address make one client for the limits per address; providers give each customer at least a /64.
+        ipv6_prefix: u16 = "REALTIME_EDGE_IPV6_PREFIX", default "64";
+        /// Connections that one address may have open on one edge; many phones share one behind a carrier's NAT.
+        connections_per_address_max: usize = "REALTIME_EDGE_CONNECTIONS_PER_ADDRESS_MAX", default "1000", bound { unit: "connections per address", full: "a new one is answered 429 with Retry-After", metric: "realtime_edge_handshakes_total" };
+        /// Handshakes that one address may begin per second.
+        handshakes_per_address_per_second: u32 = "REALTIME_EDGE_HANDSHAKES_PER_ADDRESS_PER_SECOND", default "50", bound { unit: "handshakes per second and address", full: "a new one is answered 429 with Retry-After", metric: "realtime_edge_handshakes_total" };
+        /// Handshakes that one address may begin at once: all who share it come back together after a tunnel or a deploy.
+        handshakes_per_address_burst: u32 = "REALTIME_EDGE_HANDSHAKES_PER_ADDRESS_BURST", default "1000", bound { unit: "handshakes per address", full: "a new one is answered 429 with Retry-After", metric: "realtime_edge_handshakes_total" };
+        /// Addresses whose connections and handshakes are counted.
+        addresses_max: usize = "REALTIME_EDGE_ADDRESSES_MAX", default "100000", bound { unit: "addresses", full: "a new one is not limited by its address until another has left", metric: "realtime_edge_addresses" };
+        /// Handshakes that one edge takes per second, once its burst is used.
+        handshakes_per_second: u32 = "REALTIME_EDGE_HANDSHAKES_PER_SECOND", default "5000", bound { unit: "handshakes per second", full: "a new one waits up to the wait's maximum; then it is answered 503 with Retry-After", metric: "realtime_edge_handshakes_waiting" };
+        /// Handshakes that one edge takes at once.
+        handshakes_burst: u32 = "REALTIME_EDGE_HANDSHAKES_BURST", default "5000", bound { unit: "handshakes", full: "a new one waits up to the wait's maximum; then it is answered 503 with Retry-After", metric: "realtime_edge_handshakes_waiting" };
+        /// How long a handshake may wait for its turn in a storm; times the handshakes per second, that is how many wait.
+        handshake_wait_max: Duration = "REALTIME_EDGE_HANDSHAKE_WAIT_MAX", default "500ms", bound { unit: "time", full: "the handshake is answered 503 with Retry-After", metric: "realtime_edge_handshake_wait_seconds" };
+        /// Over how long those are spread who are told to come back later: each is told a random part of it more.
+        retry_spread: Duration = "REALTIME_EDGE_RETRY_SPREAD", default "5s";
         /// Connections that the kernel holds for us until they are accepted.
         backlog: u32 = "REALTIME_EDGE_BACKLOG", default "4096", bound { unit: "connections", full: "the client's kernel tries again after a second", metric: "realtime_edge_handshakes_total" };
         /// How long token, access and channel may take before a handshake is answered. PlatePal's frontends wait 5 s for the answer.
@@ -26,6 +52,18 @@ platepal_settings::settings! {
         handshake_timeout: Duration = "REALTIME_EDGE_HANDSHAKE_TIMEOUT", default "10s", bound { unit: "time", full: "the connection is closed", metric: "realtime_edge_handshakes_total" };
         /// The largest head of a request.
         header_bytes_max: ByteSize = "REALTIME_EDGE_HEADER_BYTES_MAX", default "16KiB", bound { unit: "bytes", full: "the request is answered 431", metric: "realtime_edge_handshakes_total" };
+        /// Header lines of a request.
+        header_lines_max: usize = "REALTIME_EDGE_HEADER_LINES_MAX", default "64", bound { unit: "lines", full: "the request is answered 431", metric: "realtime_edge_handshakes_total" };
+        /// Plain requests that one connection may carry one after the other.
+        requests_per_connection_max: usize = "REALTIME_EDGE_REQUESTS_PER_CONNECTION_MAX", default "1000", bound { unit: "requests per connection", full: "the last one is answered and the connection closed", metric: "realtime_edge_handshakes_total" };
+        /// The largest body of a request.
+        body_bytes_max: ByteSize = "REALTIME_EDGE_BODY_BYTES_MAX", default "64KiB", bound { unit: "bytes", full: "the request is answered 413", metric: "realtime_edge_handshakes_total" };
+        /// How long a client may take to send the body of a request.
+        body_timeout: Duration = "REALTIME_EDGE_BODY_TIMEOUT", default "10s", bound { unit: "time", full: "the request is answered 408", metric: "realtime_edge_handshakes_total" };
+        /// How long a connection's network may take nothing of what was sent. The last resort: sockets have the write timeout, plain answers only this.
+        stall_timeout: Duration = "REALTIME_EDGE_STALL_TIMEOUT", default "30s", bound { unit: "time", full: "the kernel drops the connection (on Linux)", metric: "realtime_edge_connections" };
+        /// How old a socket may become; it is closed with 1012 at a random moment of the last fifth. Without it, sockets live as long as their tokens.
+        lifetime_max: Option<Duration> = "REALTIME_EDGE_LIFETIME_MAX", optional, bound { unit: "time", full: "the connection is closed with 1012 and heals by its last event id", metric: "realtime_edge_closes_total" };
         /// Frames waiting for one connection.
         queue_frames: usize = "REALTIME_EDGE_QUEUE_FRAMES", default "512", bound { unit: "frames per connection", full: "the connection is closed with 4008 and heals by its last event id", metric: "realtime_edge_slow_closes_total" };
         /// Bytes waiting for one connection.
@@ -103,8 +141,34 @@ impl Settings {
         if self.header_bytes_max.0 < 8192 {
             reader.mistake("REALTIME_EDGE_HEADER_BYTES_MAX must be at least 8KiB");
         }
+        if !(1..=128).contains(&self.ipv6_prefix) {
+            reader.mistake("REALTIME_EDGE_IPV6_PREFIX must be between 1 and 128");
+        }
+        if self.stall_timeout <= self.write_timeout {
+            reader.mistake(
+                "REALTIME_EDGE_STALL_TIMEOUT must be longer than REALTIME_EDGE_WRITE_TIMEOUT, or slow clients are cut \
+                 off before they are told why",
+            );
+        }
+        if self.lifetime_max.is_some_and(|time| time < Duration::from_secs(10)) {
+            reader.mistake("REALTIME_EDGE_LIFETIME_MAX must be at least 10s");
+        }
         let zeros = [
             ("REALTIME_EDGE_CONNECTIONS_MAX", self.connections_max),
+            ("REALTIME_EDGE_CONNECTIONS_PER_ADDRESS_MAX", self.connections_per_address_max),
+            (
+                "REALTIME_EDGE_HANDSHAKES_PER_ADDRESS_PER_SECOND",
+                usize::from(self.handshakes_per_address_per_second > 0),
+            ),
+            (
+                "REALTIME_EDGE_HANDSHAKES_PER_ADDRESS_BURST",
+                usize::from(self.handshakes_per_address_burst > 0),
+            ),
+            ("REALTIME_EDGE_ADDRESSES_MAX", self.addresses_max),
+            ("REALTIME_EDGE_HANDSHAKES_PER_SECOND", usize::from(self.handshakes_per_second > 0)),
+            ("REALTIME_EDGE_HANDSHAKES_BURST", usize::from(self.handshakes_burst > 0)),
+            ("REALTIME_EDGE_HEADER_LINES_MAX", self.header_lines_max),
+            ("REALTIME_EDGE_REQUESTS_PER_CONNECTION_MAX", self.requests_per_connection_max),
             ("REALTIME_EDGE_CONNECTIONS_PER_USER_MAX", self.connections_per_user_max),
             ("REALTIME_EDGE_QUEUE_FRAMES", self.queue_frames),
             ("REALTIME_EDGE_QUEUE_BYTES", self.queue_bytes.0),
@@ -150,6 +214,10 @@ pub(crate) mod tests {
             ("REALTIME_ALLOWED_ORIGINS", "https://*.example"),
             ("REALTIME_EDGE_PING_INTERVAL", "60s"),
             ("REALTIME_EDGE_QUEUE_FRAMES", "0"),
+            ("REALTIME_EDGE_HANDSHAKES_PER_SECOND", "0"),
+            ("REALTIME_EDGE_IPV6_PREFIX", "129"),
+            ("REALTIME_EDGE_STALL_TIMEOUT", "5s"),
+            ("REALTIME_EDGE_LIFETIME_MAX", "1s"),
         ] {
             let (_, mistakes) = read(&[(name, value)]);
             assert!(mistakes.len() == 1 && mistakes[0].contains(name), "{name}={value}: {mistakes:?}");

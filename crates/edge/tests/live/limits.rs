@@ -4,7 +4,10 @@ use platepal_testkit::{Next, PATIENCE};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::house::House;
+use crate::{
+    house::House,
+    wire::{Wire, handshake},
+};
 
 #[tokio::test]
 async fn what_no_socket_takes_is_answered_and_costs_nothing_else() {
@@ -31,6 +34,37 @@ async fn a_message_over_the_limit_closes_with_1009() {
     let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
     socket.send(Message::text("x".repeat(2_000))).await;
     assert_eq!(socket.closed().await.0, 1009);
+}
+
+#[tokio::test]
+async fn pieces_that_make_a_message_over_the_limit_close_with_1009() {
+    let house = House::with(&[("REALTIME_EDGE_MESSAGE_BYTES_MAX", "1KiB")]).await;
+    let mut bystander = house.live("/ws/customer/8", 8, "customer:8").await;
+    let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
+    // A text of 600 bytes that goes on, and a piece of 600 bytes more; masked with zeros.
+    for opcode in [0x01, 0x00] {
+        let mut piece = vec![opcode, 0x80 | 126, 2, 88, 0, 0, 0, 0];
+        piece.extend([b'x'; 600]);
+        socket.send_bytes(&piece).await;
+    }
+    assert_eq!(socket.closed().await.0, 1009);
+    house.greet(&mut bystander, "customer:8").await;
+}
+
+#[tokio::test]
+async fn compression_is_not_agreed_on_and_a_compressed_frame_is_a_broken_one() {
+    let house = House::open().await;
+    let offer = "permessage-deflate; client_max_window_bits";
+    let mut wire = Wire::open(&house.address).await;
+    wire.send(handshake("/ws/customer/7", 7, &[("sec-websocket-extensions", offer)])).await;
+    let head = wire.head().await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert!(!head.contains("extensions"), "{head}");
+    // RSV1 on a text: a few bytes that might inflate to gigabytes.
+    let mut socket =
+        house.connect("/ws/customer/7", 7).header("sec-websocket-extensions", offer).open().await;
+    socket.send_bytes(&[0xc1, 0x84, 0, 0, 0, 0, 0x4b, 0x4c, 0x04, 0x00]).await;
+    assert_eq!(socket.closed().await.0, 1002);
 }
 
 #[tokio::test]
@@ -95,7 +129,12 @@ async fn a_full_edge_answers_503_and_has_room_again_later() {
     let _second = house.live("/ws/customer/7", 7, "customer:7").await;
     let refusal = house.connect("/ws/customer/7", 7).attempt().await.unwrap_err();
     assert_eq!(refusal.status, 503);
-    assert!(refusal.headers.contains(&("retry-after".into(), "5".into())), "{refusal:?}");
+    let body: serde_json::Value = serde_json::from_str(&refusal.body).unwrap();
+    assert_eq!(body["error"], json!("unavailable"));
+    let wait = body["retry_after_ms"].as_f64().unwrap() / 1000.0;
+    assert!((2.0..=7.0).contains(&wait), "{refusal:?}");
+    let header = refusal.headers.iter().find(|(name, _)| name == "retry-after").unwrap();
+    assert_eq!(header.1, wait.ceil().to_string(), "never earlier than the body says");
     first.cut();
     platepal_testkit::eventually("there is room again", || async {
         house.connect("/ws/customer/7", 7).attempt().await.is_ok()

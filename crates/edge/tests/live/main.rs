@@ -1,7 +1,11 @@
 //! A real edge, a real bus, real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod admission;
 mod doors;
+mod drain;
+mod hostile;
 mod house;
 mod limits;
 mod replay;
+mod wire;
