@@ -128,6 +128,64 @@ both_shapes! {
     }
 }
 
+/// Opens a connection that means no good, and leaves it to its fate.
+async fn attack(nth: usize, address: std::net::SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let handshake = format!(
+        "GET {path} HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    let bytes = match nth % 6 {
+        // Nothing; half a request; no HTTP; a head without end; a socket that pings without end and reads nothing;
+        // one that talks without end.
+        0 => Vec::new(),
+        1 => b"GET /ws/customer/7 HTTP/1.1\r\nhost: ".to_vec(),
+        2 => b"\x16\x03\x01\x02\x00\x01\x00".to_vec(),
+        3 => [b"GET / HTTP/1.1\r\nx: ", "y".repeat(20_000).as_bytes()].concat(),
+        4 => [handshake.as_bytes(), &[0x89, 0x80, 0, 0, 0, 0].repeat(2_000)].concat(),
+        _ => [handshake.as_bytes(), &[0x81, 0x82, 0, 0, 0, 0, b'{', b'}'].repeat(2_000)].concat(),
+    };
+    stream.write_all(&bytes).await.ok();
+    stream
+}
+
+both_shapes! {
+    async fn a_thousand_connections_that_mean_no_good_cost_nobody_an_event(tier: Tier) {
+        let mut bystander = Bystander::open(&tier).await;
+        let address = tier.public_address(Role::EDGE);
+        let mut connections = Vec::new();
+        for nth in 0..1_000 {
+            let user = 1_000 + nth as u64;
+            let path = format!("/ws/customer/{user}?token={}", tier.token(user).sign());
+            connections.push(attack(nth, address, &path).await);
+            if nth % 100 == 0 {
+                bystander.is_unharmed("some of a thousand").await;
+            }
+        }
+        bystander.is_unharmed("a thousand").await;
+        for result in ["malformed", "too_large"] {
+            let name = format!("realtime_edge_handshakes_total{{result=\"{result}\"}}");
+            let metrics = tier.metrics(Role::EDGE).await;
+            assert!(metrics.contains(&name), "{name}: {metrics}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_mean_no_good_do_not_hold_up_the_end() {
+    let drain = ("REALTIME_DRAIN_TIME", "4s");
+    let mut tier = Tier::builder(crate::BINARY).set(drain.0, drain.1).start().await;
+    let mut connections = Vec::new();
+    for nth in 0..120 {
+        let path = format!("/ws/customer/{nth}?token={}", tier.token(nth as u64).sign());
+        connections.push(attack(nth, tier.public_address(Role::EDGE), &path).await);
+    }
+    tier.terminate(Role::EDGE);
+    let ended = tier.wait_ended(Role::EDGE).await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(!ended.output.contains("cut off"), "everything ended by itself: {ended:?}");
+}
+
 both_shapes! {
     async fn malformed_protobufs_and_unknown_services_get_a_status(tier: Tier) {
         let channel = tier.grpc().channel();
