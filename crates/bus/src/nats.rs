@@ -73,6 +73,11 @@ struct Signs {
     doubt: watch::Sender<u64>,
 }
 
+/// The names of a partition's two streams: the log, and the newest values.
+pub fn stream_names(partition: u16) -> [String; 2] {
+    [streams::log_name(partition), streams::latest_name(partition)]
+}
+
 impl Nats {
     /// Connects, and makes the streams if they are not there. Waits for a while for a server that is not there
     /// yet; later interruptions are bridged for ever.

@@ -50,6 +50,8 @@ impl Role {
 pub(crate) enum Command {
     /// Run the whole tier on its embedded default, with a dinner rush to look at
     Demo(Demo),
+    /// Check settings, secrets, ports, bus, database and everybody else that a process needs
+    Doctor(Doctor),
     /// Print a token as Django would sign it, for trying things
     Token(Token),
     /// Publish an event through the gateway, and print what was kept
@@ -65,6 +67,16 @@ pub(crate) struct Demo {
     /// Orders a minute in the rush
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=6000))]
     pub(crate) orders_per_minute: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Roles that the process would run; all of them when none is named
+    #[arg(value_enum)]
+    pub(crate) roles: Vec<Role>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

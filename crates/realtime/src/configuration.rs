@@ -74,7 +74,8 @@ impl Configuration {
         configuration.ok_or_else(|| Mistakes(vec!["a setting could not be read".to_owned()]))
     }
 
-    fn gather(reader: &mut Reader) -> Option<Self> {
+    /// Reads every group without checking how they fit together; `None` after a mistake.
+    pub(crate) fn gather(reader: &mut Reader) -> Option<Self> {
         // Read all before missing any.
         let service = reader.read();
         let (keys, bus, tokens, access) = (reader.read(), reader.read(), reader.read(), reader.read());

@@ -12,6 +12,9 @@ use sqlx::{AssertSqlSafe, Row as _, Sqlite, postgres::PgRow, sqlite::SqliteRow};
 
 use crate::Database;
 
+/// What the driver says when a statement fails.
+pub type Error = sqlx::Error;
+
 const WAITS: &str = "realtime_database_waits_total";
 const ERRORS: &str = "realtime_database_errors_total";
 

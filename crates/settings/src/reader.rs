@@ -1,6 +1,6 @@
 //! Reading: once, noting every mistake instead of stopping at the first.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::Path};
 
 use crate::{Fallback, Group, Spec, Value};
 
@@ -47,6 +47,12 @@ impl Reader {
     /// Whether a variable is set, itself or by the file that holds it.
     pub fn is_set(&self, name: &str) -> bool {
         self.variables.contains_key(name) || self.variables.contains_key(&format!("{name}{FILE_SUFFIX}"))
+    }
+
+    /// The files that hold secrets, each with the variable that names it.
+    pub fn secret_files(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let files = self.variables.iter().filter(|(name, _)| name.ends_with(FILE_SUFFIX));
+        files.map(|(name, path)| (name.as_str(), Path::new(path)))
     }
 
     /// Reads one group; `None` after a mistake, which [`Reader::finish`] reports.

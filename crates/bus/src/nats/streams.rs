@@ -96,9 +96,17 @@ fn not_made(config: &Config, why: jetstream::context::CreateStreamError) -> BusE
     }
 }
 
+pub(super) fn log_name(partition: u16) -> String {
+    format!("RT_EV_{partition}")
+}
+
+pub(super) fn latest_name(partition: u16) -> String {
+    format!("RT_LATEST_{partition}")
+}
+
 fn log_config(number: u16, settings: &Settings) -> Config {
     Config {
-        name: format!("RT_EV_{number}"),
+        name: log_name(number),
         description: Some("Events of PlatePal's channels".into()),
         max_messages_per_subject: i64::from(settings.retention_events.max(1)),
         ..config(number, settings, LOG, LOG_TOLD)
@@ -108,7 +116,7 @@ fn log_config(number: u16, settings: &Settings) -> Config {
 /// On disk as well: in memory its sequence would start again with the server, and what grows would shrink.
 fn latest_config(number: u16, settings: &Settings) -> Config {
     Config {
-        name: format!("RT_LATEST_{number}"),
+        name: latest_name(number),
         description: Some("Newest values of PlatePal's channels".into()),
         max_messages_per_subject: 1,
         ..config(number, settings, LATEST, LATEST_TOLD)

@@ -35,6 +35,11 @@ pub(crate) fn make_and_offer(reader: &mut Reader) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a demo has made here.
+pub(crate) fn made_here() -> Vec<String> {
+    SECRETS.iter().filter_map(|(_, file)| fs::read_to_string(Path::new(FOLDER).join(file)).ok()).collect()
+}
+
 /// Gives the reader what a demo has made here, unless the environment has its own.
 pub(crate) fn offer(reader: &mut Reader) {
     for (setting, file) in SECRETS {

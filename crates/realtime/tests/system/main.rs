@@ -8,6 +8,7 @@
 mod access;
 mod collector;
 mod crashes;
+mod doctor;
 mod frames;
 mod gateway;
 mod healing;
