@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Tail(Tail),
     /// Print the reference of all settings as Markdown
     Settings,
+    /// Print the reference of all metrics as Markdown
+    Metrics,
 }
 
 #[derive(Debug, Args)]

@@ -35,6 +35,7 @@ async fn main() -> ExitCode {
         Some(Command::Publish(publish)) => tools::publish::run(publish).await,
         Some(Command::Tail(tail)) => tools::tail::run(tail).await,
         Some(Command::Settings) => tools::settings::run(),
+        Some(Command::Metrics) => tools::metrics::run().await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -79,6 +79,7 @@ pub(crate) async fn run(
 pub(crate) struct Running {
     parts: Parts,
     engine: Engine,
+    metrics: Metrics,
     telemetry: Telemetry,
 }
 
@@ -106,7 +107,7 @@ impl Running {
             shutdown: Shutdown::default(),
             readiness: Readiness::default(),
         };
-        let running = Self { parts: parts.clone(), engine, telemetry };
+        let running = Self { parts: parts.clone(), engine, metrics: metrics.clone(), telemetry };
         // Before anybody can ask, so that no process is ready before all of its roles are.
         let started = parts.readiness.gate("start");
         watch_bus(&parts);
@@ -134,6 +135,11 @@ impl Running {
     /// What the roles were given.
     pub(crate) fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// What this process counts.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Tells clients to move, lets running calls finish, and closes the bus.

@@ -1,6 +1,7 @@
 //! Commands for trying things from a terminal. They talk to a running tier as Django does: over gRPC.
 
 pub(crate) mod doctor;
+pub(crate) mod metrics;
 pub(crate) mod publish;
 pub(crate) mod settings;
 pub(crate) mod tail;

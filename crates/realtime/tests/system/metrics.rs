@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use platepal_proto::v1;
 use platepal_testkit::{Role, Shape, Tier, http};
 use serde_json::json;
+use tokio::process::Command;
 
 use crate::publishing::{event, new_id, order_update, publish, publish_order};
 
@@ -42,21 +43,27 @@ async fn work(tier: &Tier) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_of_metrics_is_what_the_code_says() {
-    let tier = Tier::all_in_one(crate::BINARY).await;
-    let said = rows(&http::get(&tier.admin_url(Role::Gateway, "/metrics/reference")).await.body);
-    let written = rows(&page("observability.md"));
-    let missing: Vec<_> = said.difference(&written).collect();
-    let stale: Vec<_> = written.difference(&said).collect();
+    let output =
+        Command::new(crate::BINARY).arg("metrics").env_clear().output().await.expect("the binary runs");
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let written = page("metrics.md");
+    let (new, old) = (rows(&said), rows(&written));
     assert!(
-        missing.is_empty() && stale.is_empty(),
-        "docs/observability.md is old: put in what `curl http://127.0.0.1:9090/metrics/reference` prints.\n\
-         missing: {missing:#?}\nno longer true: {stale:#?}"
+        written == said,
+        "docs/metrics.md is old: run `cargo run -- metrics > docs/metrics.md`.\n\
+         missing: {:#?}\nno longer true: {:#?}",
+        new.difference(&old).collect::<Vec<_>>(),
+        old.difference(&new).collect::<Vec<_>>()
     );
+    let tier = Tier::all_in_one(crate::BINARY).await;
+    let served = http::get(&tier.admin_url(Role::Gateway, "/metrics/reference")).await.body;
+    assert_eq!(rows(&served), old, "a running process says the same");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_metric_that_a_setting_names_exists() {
-    let described = names(&rows(&page("observability.md")));
+    let described = names(&rows(&page("metrics.md")));
     let settings = page("settings.md");
     let named: BTreeSet<String> = settings
         .split("Metric: `")
@@ -72,7 +79,7 @@ async fn every_metric_that_a_setting_names_exists() {
 async fn everything_scraped_is_described_with_its_unit(shape: Shape) {
     let tier = Tier::builder(crate::BINARY).shape(shape).start().await;
     work(&tier).await;
-    let described = rows(&page("observability.md"));
+    let described = rows(&page("metrics.md"));
     let mut seen = BTreeSet::new();
     for role in tier.roles() {
         let text = tier.metrics(role).await;

@@ -47,10 +47,12 @@ pub(super) fn check(patient: &Patient<'_>, reader: &Reader) -> Vec<Finding> {
         findings.extend(readers_of(setting, file));
     }
     if findings.is_empty() {
-        let count = secrets.len();
         findings.push(Finding::ok(
             CHECK,
-            format!("{count} looked at: long, of their own, and readable by this user only"),
+            match secrets.len() {
+                0 => "none is set".to_owned(),
+                count => format!("{count} looked at: long, of their own, and not for everybody to read"),
+            },
         ));
     }
     findings
