@@ -25,6 +25,8 @@ use crate::{
 
 /// How long one check may take.
 const CHECK_TIME: Duration = Duration::from_secs(5);
+/// How long a check waits for one answer, so that it can say whose it was.
+const ANSWER_TIME: Duration = Duration::from_secs(3);
 
 /// What a check found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

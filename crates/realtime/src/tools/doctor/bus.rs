@@ -6,7 +6,7 @@ use async_nats::{Client, ConnectOptions, jetstream};
 use platepal_bus::nats::stream_names;
 use serde_json::Value;
 
-use super::{CHECK_TIME, Finding, Patient, clocks};
+use super::{ANSWER_TIME, Finding, Patient, clocks};
 
 /// Atomic batches and what else we use exist since this release.
 const VERSION_MIN: (u32, u32) = (2, 12);
@@ -19,7 +19,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
         return vec![embedded(patient)];
     };
     let place = format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(4222));
-    let options = ConnectOptions::new().name("platepal-realtime doctor").connection_timeout(CHECK_TIME);
+    let options = ConnectOptions::new().name("platepal-realtime doctor").connection_timeout(ANSWER_TIME);
     let client = match options.connect(url.as_str()).await {
         Ok(client) => client,
         Err(why) => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use platepal_events::{Domain, Timestamp};
 use platepal_service::{Database, sql::Error as DatabaseFault};
 
-use super::{CHECK_TIME, Finding, Patient, clocks};
+use super::{ANSWER_TIME, Finding, Patient, clocks};
 use crate::cli::Role;
 
 /// The oldest PostgreSQL that its makers still mend.
@@ -18,7 +18,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
     let Some(url) = &patient.configuration.service.database_url else {
         return vec![Finding::ok("database", "an SQLite file per domain, in the data folder")];
     };
-    let database = match Database::postgres(url.as_str(), 1, CHECK_TIME).await {
+    let database = match Database::postgres(url.as_str(), 1, ANSWER_TIME).await {
         Ok(database) => database,
         Err(why) => return vec![Finding::fail("database", why.to_string())],
     };

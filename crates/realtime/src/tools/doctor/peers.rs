@@ -10,7 +10,7 @@ use reqwest::{Client, StatusCode, redirect};
 use tonic::Code;
 use url::Url;
 
-use super::{CHECK_TIME, Finding, Patient, clocks};
+use super::{ANSWER_TIME, Finding, Patient, clocks};
 use crate::cli::Role;
 
 /// A message that is refused for its content is small.
@@ -32,7 +32,7 @@ pub(super) async fn domains(patient: &Patient<'_>) -> Vec<Finding> {
         let (word, setting) = (domain.word(), format!("REALTIME_{}_URL", domain.word().to_uppercase()));
         // Missing where it is needed: a mistake of the settings, which is reported there.
         let Some(url) = configuration.service.domain_url(domain) else { continue };
-        let link = match Link::remote(url, key, CHECK_TIME) {
+        let link = match Link::remote(url, key, ANSWER_TIME) {
             Ok(link) => link,
             Err(why) => {
                 findings.push(Finding::fail("domains", format!("{setting}: {why}")));
@@ -171,7 +171,7 @@ pub(super) async fn collector(patient: &Patient<'_>) -> Vec<Finding> {
 
 async fn get(url: &str) -> Result<(Instant, reqwest::Response), String> {
     let url: Url = url.parse().map_err(|why| format!("not a URL: {why}"))?;
-    let client = client(CHECK_TIME).map_err(|why| why.to_string())?;
+    let client = client(ANSWER_TIME).map_err(|why| why.to_string())?;
     let asked = Instant::now();
     let answer = client.get(url).send().await;
     // Addresses may hold passwords.
