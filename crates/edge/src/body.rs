@@ -9,7 +9,6 @@ use http::StatusCode;
 use crate::{Settings, handshake::Refused};
 
 /// Reads a body (`warp::body::stream()`) to its end; the error is the answer.
-#[cfg_attr(not(test), expect(dead_code, reason = "no path takes a body yet"))]
 pub(crate) async fn read<B: Buf, E>(
     body: impl Stream<Item = Result<B, E>>,
     settings: &Settings,

@@ -22,6 +22,7 @@ use metrics::counter;
 use platepal_events::{Channel, Event};
 use tokio::time::Instant;
 
+pub(crate) use self::messages::EmulationRequest;
 use self::{
     connect::Connected,
     errors::{Refusal, error},
@@ -39,7 +40,6 @@ use crate::{
         Outcome, Session, User, Work,
         presence::{JOINED, LEFT},
     },
-    sessions::ClientId,
 };
 
 /// What the server says of itself.
@@ -69,7 +69,8 @@ enum Phase {
     Connected,
 }
 
-/// What became of a command.
+/// What became of a command. Boxed as a whole.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Done {
     Connected(u32, Result<Connected, Refusal>),
     Subscribed {
@@ -137,7 +138,7 @@ impl Session {
             return;
         }
         let Some(client) = &mut self.client else { return };
-        if (is_socket && kind != self.wire) || frame.is_empty() {
+        if (is_socket && kind != self.wire) || client.encoding.is_blank(&frame) {
             return self.close(&Code::BadRequest.into());
         }
         client.rest = frame;
@@ -195,7 +196,11 @@ impl Session {
             }
             Admission::Close => {
                 self.count("closed");
-                return self.close(&Code::Policy.into());
+                if let Some(client) = &mut self.client {
+                    client.rest = Bytes::new();
+                }
+                // After the answers to what it asked before.
+                return self.queue.close(Code::Policy);
             }
         }
         self.count("answered");

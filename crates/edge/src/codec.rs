@@ -139,7 +139,6 @@ pub(crate) fn publication(entry: &Entry, spelling: Spelling) -> Publication {
         data: data(&entry.event, spelling),
         offset: if entry.event.kind.class() == Class::Log { entry.position.offset } else { 0 },
         time: entry.kept_at.micros() / 1_000,
-        ..Publication::default()
     }
 }
 

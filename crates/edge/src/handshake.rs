@@ -153,7 +153,7 @@ impl Head<'_> {
 
     /// What a client of one feed asks for.
     pub fn arrival(&self, address: Option<IpAddr>) -> Result<Arrival, Refused> {
-        let channel = routes::channel(self.path).map_err(|why| match why {
+        let channel = routes::feed(self.path).map_err(|why| match why {
             NoRoute::Unknown => Refused::new(StatusCode::NOT_FOUND, "not_found", why.to_string()),
             NoRoute::Id(_) => Refused::new(StatusCode::BAD_REQUEST, "bad_id", why.to_string()),
         })?;

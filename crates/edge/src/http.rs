@@ -1,28 +1,35 @@
-//! What is served at which path, through warp, and handing sockets to [`crate::session`].
+//! What is served at which path, through warp.
 //!
-//! warp routes and answers HTTP; the upgrade is taken here, as warp's own WebSocket gives each connection a
+//! warp reads and answers HTTP; WebSockets are upgraded in [`upgrade`], as warp's own gives each connection a
 //! buffer of 128 KiB.
+
+mod cors;
+mod poll;
+mod streams;
+mod upgrade;
 
 use std::sync::Arc;
 
-use ::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use ::http::{HeaderMap, Method, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use metrics::counter;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
-use warp::{Filter, Reply, filters::BoxedFilter};
+use warp::{Buf, Filter, filters::BoxedFilter};
 
+pub(crate) use self::streams::Streams;
 use crate::{
     Edge, Landing,
-    admission::{Admitted, Visitor},
-    centrifuge::Client,
+    admission::Visitor,
+    body,
+    close::{Close, Code},
     codec::Wire,
     handshake::{Head, Refused},
-    line::Line,
-    session::{self, Arrival, Session, opening},
-    socket::Socket,
 };
+
+/// An answer.
+pub(crate) type Reply = Box<dyn warp::Reply>;
+/// A body that is there as a whole.
+type Full = String;
 
 /// What a request carries to its handler: the upgrade, and whoever sent it.
 #[derive(Clone)]
@@ -37,9 +44,53 @@ impl Ticket {
     }
 }
 
-pub(crate) fn routes(edge: Arc<Edge>, landing: Option<Landing>) -> BoxedFilter<(Box<dyn Reply>,)> {
+/// A request, and whoever sent it.
+struct Request<'a> {
+    head: Head<'a>,
+    visitor: Visitor,
+    upgrade: &'a Mutex<Option<OnUpgrade>>,
+}
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Centrifuge,
+    Stream(Wire),
+    Emulation,
+    Events,
+    /// A feed's socket, or nothing.
+    Feed,
+}
+
+fn place(head: &Head<'_>) -> Place {
+    match head.path.strip_suffix('/').unwrap_or(head.path) {
+        "/connection/websocket" => Place::Centrifuge,
+        "/connection/sse" => Place::Stream(Wire::JsonEvents),
+        "/connection/http_stream" => {
+            let is_protobuf = head.text(header::CONTENT_TYPE).starts_with("application/octet-stream");
+            Place::Stream(if is_protobuf { Wire::ProtobufStream } else { Wire::JsonLines })
+        }
+        "/emulation" => Place::Emulation,
+        path if path.starts_with("/events/") => Place::Events,
+        _ => Place::Feed,
+    }
+}
+
+impl Place {
+    /// The methods that are taken here, for pages of other origins too; `None`: a socket.
+    fn methods(self) -> Option<&'static [Method]> {
+        match self {
+            Self::Centrifuge | Self::Feed => None,
+            Self::Stream(Wire::JsonEvents) => Some(&[Method::GET, Method::POST]),
+            Self::Stream(_) | Self::Emulation => Some(&[Method::POST]),
+            Self::Events => Some(&[Method::GET]),
+        }
+    }
+}
+
+pub(crate) fn routes(edge: Arc<Edge>, landing: Option<Landing>) -> BoxedFilter<(Reply,)> {
     let page = landing.map(|Landing(html)| Arc::<str>::from(html));
-    let root = warp::path::end().and(warp::get()).map(move || -> Box<dyn Reply> {
+    let root = warp::path::end().and(warp::get()).map(move || -> Reply {
         match &page {
             Some(html) => Box::new(warp::reply::html(html.to_string())),
             None => Box::new(
@@ -48,130 +99,99 @@ pub(crate) fn routes(edge: Arc<Edge>, landing: Option<Landing>) -> BoxedFilter<(
         }
     });
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let socket = warp::method()
+    let rest = warp::method()
         .and(warp::path::full())
         .and(query)
         .and(warp::header::headers_cloned())
         .and(warp::ext::get::<Ticket>())
+        .and(warp::body::stream())
         .then(
             move |method: Method,
                   path: warp::path::FullPath,
                   query: String,
                   headers: HeaderMap,
-                  ticket: Ticket| {
+                  ticket: Ticket,
+                  body| {
                 let edge = Arc::clone(&edge);
-                let address = ticket.visitor.address;
                 // Boxed: it is large and soon over, and hyper's task lives as long as the connection.
                 Box::pin(async move {
                     let head =
                         Head { method: &method, path: path.as_str(), query: &query, headers: &headers };
-                    let reply: Box<dyn Reply> = match upgrade(&edge, head, ticket).await {
-                        Ok(response) => Box::new(response),
-                        Err(refused) => {
-                            tracing::debug!(%address, path = path.as_str(), word = refused.word, "not upgraded");
-                            counter!("realtime_edge_handshakes_total", "result" => refused.word).increment(1);
-                            Box::new(refused.response())
-                        }
-                    };
-                    reply
+                    let request = Request { head, visitor: ticket.visitor, upgrade: &ticket.upgrade };
+                    answer(&edge, &request, body).await
                 })
             },
         );
-    root.or(socket).unify().boxed()
+    root.or(rest).unify().boxed()
 }
 
-/// How a socket will be used.
-enum Target {
-    Feed(Arrival),
-    Centrifuge { wire: Wire, client: Box<Client> },
-}
-
-/// Subprotocols of Centrifuge, the ones that are echoed.
-const SUBPROTOCOLS: &[&str] = &["centrifuge-protobuf", "centrifuge-json"];
-
-async fn upgrade(edge: &Arc<Edge>, head: Head<'_>, ticket: Ticket) -> Result<Response<String>, Refused> {
-    let mut subprotocol = None;
-    let target = if head.path.trim_end_matches('/') == "/connection/websocket" {
-        subprotocol = head.subprotocol(SUBPROTOCOLS);
-        let asks = |name: &str, value| head.parameter(name).as_deref() == Some(value);
-        let is_protobuf = subprotocol == Some("centrifuge-protobuf")
-            || asks("format", "protobuf")
-            || asks("cf_protocol", "protobuf");
-        let wire = if is_protobuf { Wire::ProtobufSocket } else { Wire::JsonSocket };
-        let client =
-            Client::new(wire, asks("cf_ws_frame_ping_pong", "true"), None, Some(ticket.visitor.address));
-        Target::Centrifuge { wire, client }
-    } else {
-        Target::Feed(head.arrival(Some(ticket.visitor.address))?)
+async fn answer<B: Buf>(
+    edge: &Arc<Edge>,
+    request: &Request<'_>,
+    body: impl futures_util::Stream<Item = Result<B, warp::Error>>,
+) -> Reply {
+    let place = place(&request.head);
+    let reply = match serve(edge, request, place, body).await {
+        Ok(reply) => reply,
+        Err(refused) => {
+            let address = request.visitor.address;
+            tracing::debug!(%address, path = request.head.path, word = refused.word, "refused");
+            counter!("realtime_edge_handshakes_total", "result" => refused.word).increment(1);
+            Box::new(refused.response())
+        }
     };
-    let accept = head.accept_key()?;
+    match place.methods() {
+        Some(_) => cors::allow(reply, &request.head),
+        None => reply,
+    }
+}
+
+async fn serve<B: Buf>(
+    edge: &Arc<Edge>,
+    request: &Request<'_>,
+    place: Place,
+    body: impl futures_util::Stream<Item = Result<B, warp::Error>>,
+) -> Result<Reply, Refused> {
+    let head = &request.head;
+    let Some(methods) = place.methods() else {
+        return match place {
+            Place::Centrifuge => upgrade::centrifuge(edge, request).await,
+            _ => upgrade::feed(edge, request).await,
+        };
+    };
     head.check_origin(&edge.settings.allowed_origins)?;
-    let full = |message| Refused::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
-    if edge.shutdown.is_told() {
-        return Err(full("this server is ending; connect again"));
+    if *head.method == Method::OPTIONS {
+        return Ok(cors::preflight(methods));
     }
-    let place = edge.entrance.admit(&ticket.visitor).await?;
-    let upgrade = ticket.upgrade.lock().take();
-    let upgrade = upgrade.ok_or_else(|| full("the connection can't be upgraded"))?;
-    let queue = opening::queue(edge);
-    match target {
-        Target::Feed(arrival) => {
-            let wire = Wire::PlatePalSocket;
-            // A refusal waits for the socket too, as browsers only see why when it is closed after opening.
-            let opened = opening::open(edge, &arrival, &queue, wire).await;
-            let begin = move |edge: &Arc<Edge>, line| session::begin(edge, line, wire, queue, opened);
-            edge.shutdown.spawn(take(Arc::clone(edge), upgrade, place, begin));
+    if !methods.contains(head.method) {
+        let message = format!("this path takes {}", cors::list(methods));
+        return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message));
+    }
+    upgrade::check_running(edge)?;
+    match place {
+        Place::Events => match head.parameter("wait") {
+            Some(wait) => poll::poll(edge, request, &wait).await,
+            None => streams::events(edge, request).await,
+        },
+        Place::Stream(wire) => {
+            let body = body::read(body, &edge.settings).await?;
+            let commands = streams::first_commands(request, body)?;
+            streams::centrifuge(edge, request, wire, commands).await
         }
-        Target::Centrifuge { wire, client } => {
-            let begin = move |edge: &Arc<Edge>, line| {
-                let mut session = Session::new(edge, line, wire, queue);
-                session.begin_centrifuge(client);
-                session
-            };
-            edge.shutdown.spawn(take(Arc::clone(edge), upgrade, place, begin));
+        _ => {
+            let body = body::read(body, &edge.settings).await?;
+            streams::emulation(edge, request, &body).await
         }
     }
-    let mut response = Response::new(String::new());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let response_headers = response.headers_mut();
-    response_headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    response_headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    if let Ok(accept) = HeaderValue::try_from(accept) {
-        response_headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    }
-    if let Some(subprotocol) = subprotocol {
-        response_headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
-    }
-    Ok(response)
 }
 
-/// Takes the bare stream out of hyper and runs the session on it.
-async fn take(
-    edge: Arc<Edge>,
-    upgrade: OnUpgrade,
-    place: Admitted,
-    begin: impl FnOnce(&Arc<Edge>, Line) -> Box<Session>,
-) {
-    let upgraded = match tokio::time::timeout(edge.settings.handshake_timeout, upgrade).await {
-        Ok(Ok(upgraded)) => upgraded,
-        _ => {
-            counter!("realtime_edge_handshakes_total", "result" => "broken").increment(1);
-            return;
-        }
+/// What a feed that can't be opened is answered with, where there is no socket to close.
+fn refused(close: &Close) -> Refused {
+    let (status, word) = match close.code {
+        Code::Unauthorised | Code::Expired => (StatusCode::UNAUTHORIZED, "unauthorised"),
+        Code::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+        Code::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many_connections"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
-    let parts = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => parts,
-        Err(_) => {
-            tracing::error!("the upgraded connection is not the TCP stream that was accepted");
-            return;
-        }
-    };
-    let socket = Socket::new(parts.io.into_inner(), parts.read_buf, edge.settings.message_bytes_max.0);
-    // A task of its own: this one has room for all that the handshake needed, and would keep it.
-    let shutdown = edge.shutdown.clone();
-    let mut session = begin(&edge, Line::Socket(socket));
-    shutdown.spawn(async move {
-        session.live().await;
-        drop(place);
-    });
+    Refused::new(status, word, close.reason().into_owned())
 }

@@ -48,7 +48,9 @@ use platepal_service::{Clock, Parts, RoleError, Shutdown};
 pub use close::Code;
 pub use settings::Settings;
 
-use crate::{access::Access, admission::Entrance, hub::Hub, owners::Owners, sessions::Sessions};
+use crate::{
+    access::Access, admission::Entrance, http::Streams, hub::Hub, owners::Owners, sessions::Sessions,
+};
 
 /// The page at `/`, as HTML.
 #[derive(Debug, Clone)]
@@ -64,6 +66,7 @@ struct Edge {
     bus: Arc<dyn Bus>,
     hub: Hub,
     sessions: Arc<Sessions>,
+    streams: Streams,
     clock: Clock,
     shutdown: Shutdown,
     drain_time: Duration,
@@ -91,6 +94,7 @@ pub async fn run(
         bus: Arc::clone(&parts.bus),
         hub: Hub::new(&settings, Arc::clone(&parts.bus), parts.shutdown.clone()),
         sessions: Sessions::new(settings.connections_per_user_max),
+        streams: Streams::default(),
         clock: parts.clock,
         shutdown: parts.shutdown.clone(),
         drain_time: parts.settings.drain_time,

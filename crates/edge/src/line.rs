@@ -13,6 +13,8 @@ use crate::{
     stream::Stream,
 };
 
+// Nearly all lines are sockets: a box around them would cost each of them more than it saves the others.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Line {
     Socket(Socket),
     Stream(Stream),

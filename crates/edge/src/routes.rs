@@ -21,9 +21,10 @@ pub(crate) enum NoRoute {
     Id(String),
 }
 
-/// The channel at a path, with or without a final slash.
-pub(crate) fn channel(path: &str) -> Result<Channel, NoRoute> {
-    let rest = path.strip_prefix("/ws/").ok_or(NoRoute::Unknown)?;
+/// The channel at a path, with or without a final slash; `/events/…` is the same as `/ws/…`, for clients without
+/// sockets.
+pub(crate) fn feed(path: &str) -> Result<Channel, NoRoute> {
+    let rest = path.strip_prefix("/ws/").or_else(|| path.strip_prefix("/events/")).ok_or(NoRoute::Unknown)?;
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let (word, id) = rest.split_once('/').unwrap_or((rest, ""));
     let (_, kind) = TABLE.iter().find(|(name, _)| *name == word).ok_or(NoRoute::Unknown)?;
@@ -49,8 +50,9 @@ mod tests {
             ("/ws/chat/88", "chat:88"),
             ("/ws/order/5012", "order:5012"),
         ] {
-            for path in [path.to_owned(), format!("{path}/")] {
-                assert_eq!(channel(&path).map(|c| c.to_string()), Ok(name.to_owned()), "{path}");
+            let events = path.replace("/ws/", "/events/");
+            for path in [path.to_owned(), format!("{path}/"), events] {
+                assert_eq!(feed(&path).map(|c| c.to_string()), Ok(name.to_owned()), "{path}");
             }
         }
     }
@@ -71,17 +73,17 @@ mod tests {
             "/WS/admin",
             "/ws/all",
         ] {
-            assert_eq!(channel(path), Err(NoRoute::Unknown), "{path}");
+            assert_eq!(feed(path), Err(NoRoute::Unknown), "{path}");
         }
-        assert!(matches!(channel("/ws/customer/a.b"), Err(NoRoute::Id(_))));
-        assert!(matches!(channel("/ws/customer/%2e%2e"), Err(NoRoute::Id(_))));
+        assert!(matches!(feed("/ws/customer/a.b"), Err(NoRoute::Id(_))));
+        assert!(matches!(feed("/ws/customer/%2e%2e"), Err(NoRoute::Id(_))));
     }
 
     proptest! {
         #[test]
         fn no_path_makes_it_panic(path in "\\PC{0,100}") {
-            let _ = channel(&path);
-            let _ = channel(&format!("/ws/{path}"));
+            let _ = feed(&path);
+            let _ = feed(&format!("/ws/{path}"));
         }
     }
 }

@@ -97,7 +97,7 @@ pub(crate) fn begin(
             session.line.extend(first);
             session.line.extend(subscription.start());
             let announced = Announced::join(edge, &subscription.channel, &user);
-            session.subscriptions.push(Subscription { announced, ..subscription });
+            session.subscriptions.push(Subscription { _announced: announced, ..subscription });
             session.user = Some(Box::new(user));
         }
         Err(close) => {

@@ -74,6 +74,8 @@ platepal_settings::settings! {
         connect_timeout: Duration = "REALTIME_EDGE_CONNECT_TIMEOUT", default "10s", bound { unit: "time", full: "the connection is closed with 3502", metric: "realtime_edge_closes_total" };
         /// How long after its token's end a connection or a channel that can be refreshed may wait for a new token.
         refresh_grace: Duration = "REALTIME_EDGE_REFRESH_GRACE", default "25s", bound { unit: "time", full: "the connection is closed with 3005, the channel with 2501", metric: "realtime_edge_closes_total" };
+        /// How long one long poll may wait, whatever its client asks for.
+        poll_wait_max: Duration = "REALTIME_EDGE_POLL_WAIT_MAX", default "25s", bound { unit: "time", full: "the poll is answered without events", metric: "realtime_edge_polls_total" };
         /// Channels of one connection, in protocols that hold several.
         channels_max: usize = "REALTIME_EDGE_CHANNELS_MAX", default "128", bound { unit: "channels per connection", full: "a new one is refused with error 106", metric: "realtime_edge_messages_total" };
         /// Whether clients of Centrifuge's protocol are given their user's own feeds without asking.

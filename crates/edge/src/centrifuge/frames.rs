@@ -16,6 +16,14 @@ pub(crate) enum Encoding {
 pub(crate) struct Malformed;
 
 impl Encoding {
+    /// Whether there is anything in a frame.
+    pub fn is_blank(self, frame: &Bytes) -> bool {
+        match self {
+            Self::Json => frame.iter().all(u8::is_ascii_whitespace),
+            Self::Protobuf => frame.is_empty(),
+        }
+    }
+
     /// Takes the next command out of a frame; `None` when there is none left.
     pub fn next(self, frame: &mut Bytes) -> Option<Result<Command, Malformed>> {
         match self {

@@ -107,7 +107,7 @@ impl Session {
         self.line.extend(latest);
         let user = self.user.as_deref();
         let announced = user.and_then(|user| Announced::join(&self.edge, &subscription.channel, user));
-        self.subscriptions.push(Subscription { announced, ..subscription });
+        self.subscriptions.push(Subscription { _announced: announced, ..subscription });
     }
 
     pub(super) fn unsubscribe_by_client(&mut self, id: u32, name: &str) {
@@ -243,21 +243,28 @@ impl Joining {
                 result.offset
             }
         };
-        Ok(Subscribed { subscription: self.subscription(channel, membership, cursor), result })
+        Ok(Subscribed { subscription: self.subscription(channel, membership, head, cursor), result })
     }
 
-    fn subscription(&self, channel: &Channel, membership: Membership, cursor: u64) -> Subscription {
+    fn subscription(
+        &self,
+        channel: &Channel,
+        membership: Membership,
+        head: Position,
+        cursor: u64,
+    ) -> Subscription {
         Subscription {
             channel: channel.clone(),
             role: self.role,
             membership,
+            began_at: Position { offset: cursor, ..head },
             cursor: Some(cursor),
             from_zero: FromZero::Everything,
             replayed: 0,
             paging: false,
             expires_at: None,
             asked: self.role == Role::Client && !channel.kind().is_own_feed(),
-            announced: None,
+            _announced: None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use metrics::counter;
 use platepal_auth::Principal;
-use platepal_events::{Channel, Event, Position};
+use platepal_events::{Channel, Event, EventId, Position};
 use tokio::time::Instant;
 
 use super::{Announced, Outcome, PAGE_FRAMES, Work};
@@ -31,6 +31,8 @@ pub(crate) struct Subscription {
     pub channel: Channel,
     pub role: Role,
     pub membership: Membership,
+    /// Where the reader began.
+    pub began_at: Position,
     /// Where the replay stands; `None` once live.
     pub cursor: Option<u64>,
     pub from_zero: FromZero,
@@ -43,13 +45,18 @@ pub(crate) struct Subscription {
     /// The right was the owner's to give: it is asked again after a revocation.
     pub asked: bool,
     /// It was said who came.
-    pub announced: Option<Announced>,
+    pub _announced: Option<Announced>,
 }
 
 impl Subscription {
     /// From now on pages may be taken; gives the newest values of the channel.
     pub fn start(&self) -> Vec<Outgoing> {
         self.membership.start(self.cursor.unwrap_or(0))
+    }
+
+    /// What a client may name to go on from where this reader began.
+    pub fn place(&self) -> EventId {
+        EventId::at(&self.began_at)
     }
 
     /// The next page of the log.

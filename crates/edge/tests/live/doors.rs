@@ -121,7 +121,7 @@ async fn a_revoked_socket_is_closed_within_a_second_and_others_stay() {
     let mut other = house.live("/ws/chat/1", 8, "chat:1").await;
     house.rule(7, "chat:1", Verdict::Denied("left the room".into()));
     let began = Instant::now();
-    house.bus.append_for_test(&revoked(7, "chat:1")).await;
+    house.tell_edges(&revoked(7, "chat:1")).await;
     assert_eq!(revoked_one.closed().await.0, 4003);
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     house.greet(&mut other, "chat:1").await;
@@ -130,17 +130,6 @@ async fn a_revoked_socket_is_closed_within_a_second_and_others_stay() {
         4003,
         "the cached answer is gone"
     );
-}
-
-trait AppendForTest {
-    async fn append_for_test(&self, event: &platepal_events::Event);
-}
-
-impl AppendForTest for platepal_bus::Embedded {
-    async fn append_for_test(&self, event: &platepal_events::Event) {
-        use platepal_bus::Bus;
-        self.append(&[platepal_events::Channel::sessions()], event).await.unwrap();
-    }
 }
 
 #[tokio::test]

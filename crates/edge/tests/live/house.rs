@@ -140,6 +140,11 @@ impl House {
         self.bus.append(&[channel.parse().unwrap()], event).await.unwrap().remove(0).position
     }
 
+    /// What the tier's own processes tell each other.
+    pub async fn tell_edges(&self, event: &Event) {
+        self.bus.append(&[Channel::sessions()], event).await.unwrap();
+    }
+
     /// An open and live socket: what is published from now on comes.
     pub async fn live(&self, path: &str, user: u64, channel: &str) -> Socket {
         let mut socket = self.connect(path, user).open().await;
