@@ -18,6 +18,7 @@ mod metrics;
 mod orders;
 mod publishing;
 mod start;
+mod tail;
 mod traces;
 
 /// The binary under test.
