@@ -137,6 +137,7 @@ impl Session {
         if self.is_closing() {
             return;
         }
+
         let Some(client) = &mut self.client else { return };
         if (is_socket && kind != self.wire) || client.encoding.is_blank(&frame) {
             return self.close(&Code::BadRequest.into());
@@ -181,10 +182,10 @@ impl Session {
         };
         if id == 0 {
             // A pong, or a message that nobody answers; no domain takes any yet.
-            if command.send.is_some() {
-                self.count("ignored");
-            }
-            return;
+            return match command.send {
+                Some(_) => self.count("ignored"),
+                None => self.hear_sign(),
+            };
         }
         match self.admit() {
             Admission::Admit => {}
@@ -276,10 +277,6 @@ impl Session {
 
     fn spawn(&mut self, work: impl Future<Output = Done> + Send + 'static) {
         self.work.push(Box::pin(async move { Outcome::Centrifuge(Box::new(work.await)) }) as Work);
-    }
-
-    fn count(&self, result: &'static str) {
-        counter!("realtime_edge_messages_total", "result" => result).increment(1);
     }
 
     /// Takes a channel from the client, and says so.

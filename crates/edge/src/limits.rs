@@ -52,14 +52,12 @@ impl Rate {
 
     /// A ping or a pong: it costs as much as a message. Over the limit nothing is answered, as an answer would
     /// be a third frame for one; true: it was too many for too long, close.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the session is about to count control frames"))]
     pub fn is_flooded(&mut self, per_second: u32, burst: u32, now: Instant) -> bool {
         self.admit(per_second, burst, now) == Admission::Close
     }
 }
 
 /// When a connection that began now has lived long enough. Those that came together do not go together.
-#[cfg_attr(not(test), expect(dead_code, reason = "the session is about to have a lifetime"))]
 pub(crate) fn end_of_life(
     lifetime_max: Option<Duration>,
     now: Instant,

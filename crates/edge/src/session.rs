@@ -30,7 +30,7 @@ use crate::{
     close::{Close, Code},
     codec::Wire,
     hub::{LogPage, Page, unavailable},
-    limits::{Admission, Rate},
+    limits::{Admission, Rate, end_of_life},
     line::{Heard, Line},
     platepal,
     queue::{Outgoing, Queue},
@@ -72,6 +72,10 @@ pub(crate) struct Session {
     /// Something must have been written by then.
     write_by: Option<Instant>,
     pub(crate) expires_at: Option<Instant>,
+    /// The end of its life, whatever it does.
+    lives_until: Option<Instant>,
+    /// The last moment at which there was something else than pings.
+    active_at: Instant,
     /// The close frame is sent or waits; the connection is dropped by then.
     closing: Option<Instant>,
     /// There may be more to hear than the line will say.
@@ -126,6 +130,8 @@ impl Session {
             answer_by: None,
             write_by: None,
             expires_at: None,
+            lives_until: end_of_life(settings.lifetime_max, now, &mut rand::rng()),
+            active_at: now,
             closing: None,
             unheard: false,
             ended: false,
@@ -196,6 +202,7 @@ impl Session {
             let taken = self.queue.take();
             if !taken.frames.is_empty() {
                 histogram!("realtime_edge_queue_frames").record(taken.frames.len() as f64);
+                self.active_at = Instant::now();
                 self.line.extend(taken.frames);
             }
             let orders = !taken.orders.is_empty();
@@ -303,7 +310,7 @@ impl Session {
                     }
                 }
                 Heard::Fault(close) => self.close(&close),
-                Heard::Sign => self.answer_by = None,
+                Heard::Sign => self.hear_sign(),
                 Heard::Text(text) if self.client.is_some() => self.hear_centrifuge(text, Wire::JsonSocket),
                 Heard::Binary(bytes) if self.client.is_some() => {
                     self.hear_centrifuge(bytes, Wire::ProtobufSocket);
@@ -318,6 +325,20 @@ impl Session {
             }
         }
         true
+    }
+
+    /// A ping or a pong: it lives, and may say so as often as it may speak.
+    pub(crate) fn hear_sign(&mut self) {
+        self.answer_by = None;
+        let settings = &self.edge.settings;
+        if self.rate.is_flooded(settings.messages_per_second, settings.messages_burst, Instant::now()) {
+            self.count("flooded");
+            self.close(&Code::Policy.into());
+        }
+    }
+
+    pub(crate) fn count(&self, result: &'static str) {
+        counter!("realtime_edge_messages_total", "result" => result).increment(1);
     }
 
     fn answer(&mut self, answer: impl FnOnce() -> bytes::Bytes) {
@@ -340,13 +361,14 @@ impl Session {
                 "closed"
             }
         };
-        counter!("realtime_edge_messages_total", "result" => result).increment(1);
+        self.count(result);
     }
 
     /// Whether the client may say something now.
     pub(crate) fn admit(&mut self) -> Admission {
-        let settings = &self.edge.settings;
-        self.rate.admit(settings.messages_per_second, settings.messages_burst, Instant::now())
+        let (settings, now) = (&self.edge.settings, Instant::now());
+        self.active_at = now;
+        self.rate.admit(settings.messages_per_second, settings.messages_burst, now)
     }
 
     /// The connection ends at this moment unless something changes it.
@@ -386,8 +408,13 @@ impl Session {
             return by;
         }
         let ends = self.subscriptions.iter().map(|subscription| subscription.expires_at);
-        let all = [self.answer_by, self.write_by, self.expires_at].into_iter().chain(ends);
+        let own = [self.answer_by, self.write_by, self.expires_at, self.lives_until, self.idle_until()];
+        let all = own.into_iter().chain(ends);
         all.flatten().fold(self.ping_at, Instant::min)
+    }
+
+    fn idle_until(&self) -> Option<Instant> {
+        self.edge.settings.idle_max.and_then(|time| self.active_at.checked_add(time))
     }
 
     fn arm(&self, timer: Pin<&mut Sleep>) {
@@ -410,6 +437,8 @@ impl Session {
             self.close(&Code::TooSlow.into());
         } else if is_past(self.answer_by) {
             self.close(&Code::NoAnswer.into());
+        } else if is_past(self.lives_until) || is_past(self.idle_until()) {
+            self.close(&Code::Restart.because("this connection has lived long enough; reconnect"));
         } else if let Some(over) = self.subscriptions.iter().find(|own| is_past(own.expires_at)) {
             let channel = over.channel.clone();
             self.expired(&channel);

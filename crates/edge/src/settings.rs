@@ -64,6 +64,8 @@ platepal_settings::settings! {
         stall_timeout: Duration = "REALTIME_EDGE_STALL_TIMEOUT", default "30s", bound { unit: "time", full: "the kernel drops the connection (on Linux)", metric: "realtime_edge_connections" };
         /// How old a socket may become; it is closed with 1012 at a random moment of the last fifth. Without it, sockets live as long as their tokens.
         lifetime_max: Option<Duration> = "REALTIME_EDGE_LIFETIME_MAX", optional, bound { unit: "time", full: "the connection is closed with 1012 and heals by its last event id", metric: "realtime_edge_closes_total" };
+        /// How long a connection may be open with nothing but pings on it.
+        idle_max: Option<Duration> = "REALTIME_EDGE_IDLE_MAX", optional, bound { unit: "time", full: "the connection is closed with 1012 and heals by its last event id", metric: "realtime_edge_closes_total" };
         /// Frames waiting for one connection.
         queue_frames: usize = "REALTIME_EDGE_QUEUE_FRAMES", default "512", bound { unit: "frames per connection", full: "the connection is closed with 4008 and heals by its last event id", metric: "realtime_edge_slow_closes_total" };
         /// Bytes waiting for one connection.
@@ -151,6 +153,9 @@ impl Settings {
                 "REALTIME_EDGE_STALL_TIMEOUT must be longer than REALTIME_EDGE_WRITE_TIMEOUT, or slow clients are cut \
                  off before they are told why",
             );
+        }
+        if self.idle_max.is_some_and(|time| time < Duration::from_secs(10)) {
+            reader.mistake("REALTIME_EDGE_IDLE_MAX must be at least 10s");
         }
         if self.lifetime_max.is_some_and(|time| time < Duration::from_secs(10)) {
             reader.mistake("REALTIME_EDGE_LIFETIME_MAX must be at least 10s");

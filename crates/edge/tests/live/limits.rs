@@ -1,5 +1,6 @@
 //! What a client may send and hold, and what happens beyond.
 
+use bytes::Bytes;
 use platepal_testkit::{Next, PATIENCE};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
@@ -160,4 +161,27 @@ async fn a_close_of_the_client_is_answered() {
     let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
     socket.send(Message::Close(None)).await;
     assert!(matches!(socket.next(PATIENCE).await, Next::Closed(..)));
+}
+
+#[tokio::test]
+async fn a_client_that_pings_without_end_is_closed() {
+    let house = House::with(&[("REALTIME_EDGE_MESSAGES_BURST", "5")]).await;
+    let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
+    for _ in 0..100 {
+        socket.send(Message::Ping(Bytes::new())).await;
+    }
+    assert_eq!(socket.closed().await.0, 1008);
+    let mut polite = house.live("/ws/customer/7", 7, "customer:7").await;
+    polite.send(Message::Ping(Bytes::new())).await;
+    house.greet(&mut polite, "customer:7").await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_old_or_idle_is_told_to_come_back() {
+    for setting in ["REALTIME_EDGE_LIFETIME_MAX", "REALTIME_EDGE_IDLE_MAX"] {
+        let house = House::with(&[(setting, "1s")]).await;
+        let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
+        let (code, reason) = socket.closed().await;
+        assert_eq!(code, 1012, "{setting}: {reason}");
+    }
 }
