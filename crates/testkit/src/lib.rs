@@ -12,6 +12,7 @@
 // The outside of the tier is the environment, and clocks that the tier does not own.
 #![allow(clippy::disallowed_methods)]
 
+mod balancer;
 mod client;
 mod feed;
 pub mod http;
@@ -26,6 +27,7 @@ mod tier;
 mod token;
 mod wait;
 
+pub use balancer::Balancer;
 pub use client::{ApiKey, Clients};
 pub use feed::PlatePalClient;
 pub use nats::NatsServer;

@@ -17,6 +17,7 @@ mod logs;
 mod metrics;
 mod orders;
 mod publishing;
+mod rolling;
 mod start;
 mod tail;
 mod traces;
