@@ -141,6 +141,7 @@ fn describe_metrics() {
         "Replays, by where the last seen event was found; window: nowhere"
     );
     describe_counter!("realtime_edge_replayed_frames_total", "Frames sent in replays");
+    describe_counter!("realtime_edge_polls_total", "Long polls, by whether there was anything");
     describe_counter!("realtime_edge_snapshots_total", "Snapshots asked of domains");
     describe_histogram!(
         "realtime_edge_publish_to_write_seconds",
