@@ -111,7 +111,9 @@ impl Running {
         // Before anybody can ask, so that no process is ready before all of its roles are.
         let started = parts.readiness.gate("start");
         watch_bus(&parts);
-        let result = start_roles(configuration, roles, landing, &parts, metrics, &mut doors).await;
+        // On the heap: it holds the settings of every role, and its callers would carry them along.
+        let starting = start_roles(configuration, roles, landing, &parts, metrics, &mut doors);
+        let result = Box::pin(starting).await;
         if let Err(why) = result {
             running.drain().await;
             return Err(why);

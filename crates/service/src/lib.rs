@@ -42,6 +42,7 @@ fn describe_metrics() {
     access::describe_metrics();
     sql::describe_metrics();
     trace::export::describe_metrics();
+    ::metrics::describe_gauge!("realtime_build_info", "1, with the release as its label `version`");
     ::metrics::describe_gauge!(
         "realtime_drain_seconds",
         ::metrics::Unit::Seconds,

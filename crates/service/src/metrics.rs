@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_process::Collector;
 use parking_lot::Mutex;
 
 /// Upper bounds of histograms of times, in seconds: from less than a local append to the slowest request.
@@ -24,6 +25,7 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub struct Metrics {
     handle: PrometheusHandle,
     descriptions: Descriptions,
+    process: Collector,
 }
 
 /// What is known of each metric, by name.
@@ -47,10 +49,16 @@ impl Metrics {
             .and_then(|builder| builder.set_buckets_for_metric(suffix("_bytes"), BYTES))
             .map_err(|why| why.to_string())?
             .build_recorder();
-        let metrics = Self { handle: recorder.handle(), descriptions: Descriptions::default() };
+        let metrics = Self {
+            handle: recorder.handle(),
+            descriptions: Descriptions::default(),
+            process: Collector::default(),
+        };
         let describing = Describing { recorder, descriptions: metrics.descriptions.clone() };
         metrics::set_global_recorder(describing).map_err(|why| why.to_string())?;
         crate::describe_metrics();
+        metrics.process.describe();
+        metrics::gauge!("realtime_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
         let handle = metrics.handle.clone();
         tokio::spawn(async move {
             loop {
@@ -63,6 +71,7 @@ impl Metrics {
 
     /// All metrics in Prometheus's text format.
     pub fn render(&self) -> String {
+        self.process.collect();
         self.handle.run_upkeep();
         self.handle.render()
     }

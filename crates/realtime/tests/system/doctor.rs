@@ -125,7 +125,7 @@ async fn every_mistake_of_the_settings_is_a_line() {
 async fn weak_and_open_secrets_are_found_and_never_shown() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = good(folder.path());
-    let weak = "django-insecure-0123456789abcdefghijklmn";
+    let weak = "changeme-0123456789abcdefghijklmn";
     let file = folder.path().join("secret");
     fs::write(&file, weak).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();

@@ -16,7 +16,7 @@ fn page(name: &str) -> String {
 
 /// The lines of the table of metrics within a page.
 fn rows(page: &str) -> BTreeSet<String> {
-    page.lines().filter(|line| line.starts_with("| `realtime_")).map(str::to_owned).collect()
+    page.lines().filter(|line| line.starts_with("| `")).map(str::to_owned).collect()
 }
 
 /// The names in the first column.

@@ -10,8 +10,10 @@ use crate::{cli::Role, demo};
 const CHECK: &str = "secrets";
 /// A secret with fewer different characters was not made by a generator.
 const DIFFERENT_CHARS_MIN: usize = 10;
+/// How Django begins a secret that it made for development.
+const STARTPROJECT: &str = "django-insecure-";
 /// How secrets begin that stand in examples and were never meant to be kept.
-const EXAMPLES: [&str; 6] = ["django-insecure-", "changeme", "change-me", "secret", "password", "0123456789"];
+const EXAMPLES: [&str; 5] = ["changeme", "change-me", "secret", "password", "0123456789"];
 
 pub(super) fn check(patient: &Patient<'_>, reader: &Reader) -> Vec<Finding> {
     let configuration = patient.configuration;
@@ -30,6 +32,11 @@ pub(super) fn check(patient: &Patient<'_>, reader: &Reader) -> Vec<Finding> {
                 CHECK,
                 format!("{setting} {why}; make one with `openssl rand -base64 48`"),
             ));
+        }
+        if secret.starts_with(STARTPROJECT) {
+            let advice =
+                "is the one that `startproject` wrote into Django's settings, and known to all who saw those";
+            findings.push(Finding::warn(CHECK, format!("{setting} {advice}; give Django another")));
         }
         if demo.iter().any(|made| made == secret) {
             let advice =
@@ -87,7 +94,7 @@ mod tests {
     #[test]
     fn examples_and_monotonous_secrets_are_weak() {
         for weak in [
-            "django-insecure-k3@9fja0fj3q0f9jq309fjq",
+            "changeme-k3@9fja0fj3q0f9jq309fjq",
             "Secret-secret-secret-secret-1234",
             "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbb",
         ] {
