@@ -330,6 +330,9 @@ impl Session {
     /// A ping or a pong: it lives, and may say so as often as it may speak.
     pub(crate) fn hear_sign(&mut self) {
         self.answer_by = None;
+        if self.closing.is_some() {
+            return;
+        }
         let settings = &self.edge.settings;
         if self.rate.is_flooded(settings.messages_per_second, settings.messages_burst, Instant::now()) {
             self.count("flooded");

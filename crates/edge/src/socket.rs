@@ -27,6 +27,8 @@ use crate::{
 const READ_BUFFER_BYTES: usize = 512;
 /// Pongs that wait for a client which pings without reading; then its pings go unanswered.
 const CONTROL_BYTES_MAX: usize = 1024;
+/// What a message may be longer on the wire than in itself, in bytes: the heads of its frames.
+const HEADS_BYTES_MAX: usize = 16 * 1024;
 /// Frames in one write.
 const SLICES_MAX: usize = 64;
 
@@ -39,17 +41,27 @@ pub(crate) struct Socket {
     written: usize,
     /// The client broke the protocol: what it sends is thrown away.
     broken: bool,
+    /// Bytes that may be read until there must have been a message.
+    readable: usize,
+    readable_max: usize,
 }
 
 /// What tungstenite sees: reads from the stream, writes into `control`.
 struct Io<'a> {
     stream: &'a TcpStream,
     control: &'a mut Vec<u8>,
+    readable: &'a mut usize,
 }
 
 impl Read for Io<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.try_read(buffer)
+        // Pieces of nothing, without end, would be read in one go: tungstenite comes back with a message only.
+        if *self.readable == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let read = self.stream.try_read(buffer)?;
+        *self.readable = self.readable.saturating_sub(read);
+        Ok(read)
     }
 }
 
@@ -79,7 +91,17 @@ impl Socket {
         // A copy of what there is, mostly nothing: converting `read` would hand over hyper's whole buffer of 8 KiB,
         // and the connection would keep it.
         let protocol = WebSocketContext::from_partially_read(read.to_vec(), Role::Server, Some(config));
-        Self { stream, protocol, control: Vec::new(), batch: VecDeque::new(), written: 0, broken: false }
+        let readable_max = message_bytes_max + HEADS_BYTES_MAX;
+        Self {
+            stream,
+            protocol,
+            control: Vec::new(),
+            batch: VecDeque::new(),
+            written: 0,
+            broken: false,
+            readable: readable_max,
+            readable_max,
+        }
     }
 
     /// Waits until there is something to read (if `hearing`), or room to write if something waits.
@@ -108,7 +130,7 @@ impl Socket {
 
     /// Says goodbye, after what waits.
     pub fn close(&mut self, close: &Close, numbers: Numbers) {
-        let mut io = Io { stream: &self.stream, control: &mut self.control };
+        let mut io = Io { stream: &self.stream, control: &mut self.control, readable: &mut self.readable };
         // An error means that the client is closing, too.
         let _ = self.protocol.close(&mut io, Some(close.frame(numbers)));
     }
@@ -118,8 +140,16 @@ impl Socket {
         if self.broken {
             return self.throw_away();
         }
-        let mut io = Io { stream: &self.stream, control: &mut self.control };
-        match self.protocol.read(&mut io) {
+        let mut io = Io { stream: &self.stream, control: &mut self.control, readable: &mut self.readable };
+        let read = self.protocol.read(&mut io);
+        if read.is_ok() || self.readable == 0 {
+            let was_empty = std::mem::replace(&mut self.readable, self.readable_max) == 0;
+            if was_empty && read.is_err() {
+                // It counts as having said something.
+                return Heard::Sign;
+            }
+        }
+        match read {
             Ok(Message::Text(text)) => Heard::Text(text.into()),
             Ok(Message::Binary(bytes)) => Heard::Binary(bytes),
             Ok(Message::Close(_)) => Heard::Close,

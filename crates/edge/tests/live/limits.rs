@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    house::House,
+    house::{House, event, id},
     wire::{Wire, handshake},
 };
 
@@ -106,6 +106,36 @@ async fn a_client_that_sends_too_much_is_warned_and_then_closed() {
     };
     assert_eq!(code, 1008);
     assert!(warnings > 0);
+}
+
+#[tokio::test]
+async fn pieces_of_nothing_without_end_close_with_1008() {
+    // They count by their bytes: 17 KiB, which no message can have, count as one.
+    let house =
+        House::with(&[("REALTIME_EDGE_MESSAGE_BYTES_MAX", "1KiB"), ("REALTIME_EDGE_MESSAGES_PER_SECOND", "2")])
+            .await;
+    let mut bystander = house.live("/ws/customer/8", 8, "customer:8").await;
+    let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
+    // Masked with zeros: a text that begins, then pieces of it with nothing in them.
+    socket.send_bytes(&[0x01, 0x80, 0, 0, 0, 0]).await;
+    let pieces = [0x00, 0x80, 0, 0, 0, 0].repeat(1_000);
+    for _ in 0..600 {
+        socket.send_bytes(&pieces).await;
+    }
+    assert_eq!(socket.closed().await.0, 1008);
+    house.greet(&mut bystander, "customer:8").await;
+}
+
+#[tokio::test]
+async fn an_old_socket_is_told_to_reconnect_and_misses_nothing() {
+    let house = House::with(&[("REALTIME_EDGE_LIFETIME_MAX", "1s")]).await;
+    let mut socket = house.connect("/ws/customer/7", 7).open().await;
+    house.publish("customer:7", &event("e-1")).await;
+    assert_eq!(id(&socket.json().await), "e-1");
+    assert_eq!(socket.closed().await.0, 1012);
+    house.publish("customer:7", &event("e-2")).await;
+    let mut back = house.connect_since("/ws/customer/7", 7, "e-1").open().await;
+    assert_eq!(id(&back.json().await), "e-2");
 }
 
 #[tokio::test]
