@@ -111,9 +111,11 @@ async fn a_client_that_sends_too_much_is_warned_and_then_closed() {
 #[tokio::test]
 async fn pieces_of_nothing_without_end_close_with_1008() {
     // They count by their bytes: 17 KiB, which no message can have, count as one.
-    let house =
-        House::with(&[("REALTIME_EDGE_MESSAGE_BYTES_MAX", "1KiB"), ("REALTIME_EDGE_MESSAGES_PER_SECOND", "2")])
-            .await;
+    let house = House::with(&[
+        ("REALTIME_EDGE_MESSAGE_BYTES_MAX", "1KiB"),
+        ("REALTIME_EDGE_MESSAGES_PER_SECOND", "2"),
+    ])
+    .await;
     let mut bystander = house.live("/ws/customer/8", 8, "customer:8").await;
     let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
     // Masked with zeros: a text that begins, then pieces of it with nothing in them.
