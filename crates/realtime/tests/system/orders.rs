@@ -1,9 +1,10 @@
 //! Orders: a screen never goes backwards, a newcomer misses nothing, timers survive.
 
 use platepal_proto::v1::{self, OrderStatus, Outcome};
-use platepal_testkit::{Role, Shape, Tier, rng, seed};
+use platepal_testkit::{Next, PATIENCE, Role, Shape, Tier, rng, seed};
 use rand::seq::SliceRandom;
 use serde_json::Value;
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     both_shapes,
@@ -26,6 +27,19 @@ both_shapes! {
     async fn two_thousand_shuffled_updates_never_take_a_screen_backwards(tier: Tier) {
         let seed = seed();
         let mut socket = tier.connect("/ws/customer/7", &tier.token(7)).open().await;
+        // Read all the time, as a screen does: one that answers no ping while a slow machine publishes is closed.
+        let (screen, mut frames) = mpsc::channel(usize::try_from(UPDATES).unwrap());
+        tokio::spawn(async move {
+            loop {
+                let sent = match socket.next(PATIENCE).await {
+                    Next::Json(frame) => screen.send(frame).await.is_ok(),
+                    other => matches!(other, Next::Nothing),
+                };
+                if !sent {
+                    return;
+                }
+            }
+        });
         let mut updates: Vec<v1::OrderUpdate> = (0..UPDATES)
             .map(|number| {
                 let version = number / ORDERS + 1;
@@ -52,7 +66,7 @@ both_shapes! {
         }
         let mut versions = vec![0; usize::try_from(ORDERS).unwrap() + 1];
         for _ in 0..told {
-            let frame = socket.json().await;
+            let frame = timeout(PATIENCE, frames.recv()).await.expect("the next frame").expect("connected");
             let (id, version) = (order(&frame)["id"].as_u64().unwrap(), order(&frame)["version"].as_u64().unwrap());
             let shown = &mut versions[usize::try_from(id).unwrap()];
             assert!(version > *shown, "order {id} went from {shown} to {version}, seed {seed}");
