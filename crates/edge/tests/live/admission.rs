@@ -7,7 +7,7 @@ use platepal_testkit::{Connect, Next, Refusal, Socket, eventually, http};
 use serde_json::{Value, json};
 
 use crate::{
-    house::House,
+    house::{House, token},
     wire::{Wire, handshake},
 };
 
@@ -90,6 +90,24 @@ async fn one_address_shakes_hands_so_often_and_its_plain_requests_are_still_answ
     assert_eq!(http::get(&format!("http://{}/", house.address)).await.status, 200);
     assert_eq!(http::get(&format!("http://{}/nothing", house.address)).await.status, 404);
     comes_back(&house, 7).await;
+}
+
+#[tokio::test]
+async fn feeds_without_sockets_are_let_in_by_the_same_door() {
+    let house = House::with(&[
+        COUNTED,
+        ("REALTIME_EDGE_HANDSHAKES_PER_ADDRESS_PER_SECOND", "1"),
+        ("REALTIME_EDGE_HANDSHAKES_PER_ADDRESS_BURST", "3"),
+    ])
+    .await;
+    let mut statuses = Vec::new();
+    for nth in 0..10 {
+        let wait = if nth % 2 == 0 { "" } else { "&wait=0s" };
+        let url = format!("http://{}/events/customer/7?token={}{wait}", house.address, token(7));
+        statuses.push(http::Stream::open("GET", &url, &[], "").await.unwrap().status);
+    }
+    assert_eq!(statuses[..3], [200, 200, 200]);
+    assert!(statuses.contains(&429), "{statuses:?}");
 }
 
 /// A client that does what it is told: comes back when the answer says.

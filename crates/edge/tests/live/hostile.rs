@@ -7,7 +7,7 @@ use platepal_testkit::{PATIENCE, eventually};
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    house::{House, event, id},
+    house::{House, event, id, sized, token},
     wire::{Wire, handshake},
 };
 
@@ -119,6 +119,57 @@ async fn a_body_that_never_comes_is_not_waited_for() {
         let answer = wire.rest().await;
         assert!(answer.starts_with("HTTP/1.1 4"), "{answer:?} to {head}");
     }
+}
+
+#[tokio::test]
+async fn a_body_has_a_limit_of_bytes_and_of_time() {
+    let house =
+        House::with(&[("REALTIME_EDGE_BODY_TIMEOUT", "300ms"), ("REALTIME_EDGE_BODY_BYTES_MAX", "1KiB")])
+            .await;
+    let (large, chunk) = ("x".repeat(2_000), format!("3e8\r\n{}\r\n", "x".repeat(1_000)));
+    for (head, body, status, word) in [
+        ("content-length: 100", "half", 408, "body_too_slow"),
+        ("transfer-encoding: chunked", "4\r\nhalf\r\n", 408, "body_too_slow"),
+        ("content-length: 2000", large.as_str(), 413, "body_too_large"),
+        ("transfer-encoding: chunked", chunk.repeat(2).as_str(), 413, "body_too_large"),
+        ("content-length: 4", "half", 400, "bad_request"),
+    ] {
+        let mut wire = Wire::open(&house.address).await;
+        let connection = if status == 400 { "close" } else { "keep-alive" };
+        wire.send(format!(
+            "POST /emulation HTTP/1.1\r\nhost: x\r\nconnection: {connection}\r\n{head}\r\n\r\n"
+        ))
+        .await;
+        wire.send(body).await;
+        let answer = wire.rest().await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer:?} to {head}");
+        assert!(answer.contains(word), "{answer:?} to {head}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_stream_that_nobody_reads_is_dropped_and_makes_room() {
+    let house = House::with(&[
+        ("REALTIME_EDGE_WRITE_TIMEOUT", "500ms"),
+        ("REALTIME_EDGE_STALL_TIMEOUT", "1s"),
+        ("REALTIME_EDGE_CONNECTIONS_MAX", "2"),
+    ])
+    .await;
+    let mut socket = house.live("/ws/customer/7", 7, "customer:7").await;
+    let mut deaf = Wire::deaf(&house.address).await;
+    deaf.send(format!("GET /events/customer/7?token={} HTTP/1.1\r\nhost: x\r\n\r\n", token(7))).await;
+    assert!(deaf.head().await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(house.connect("/ws/customer/8", 8).attempt().await.unwrap_err().status, 503);
+    // More than the kernels hold.
+    for nth in 0..400 {
+        house.publish("customer:7", &sized(&format!("e-{nth}"), 40_000)).await;
+        assert_eq!(id(&socket.json().await), format!("e-{nth}"));
+    }
+    eventually("there is room again", || async {
+        house.connect("/ws/customer/8", 8).attempt().await.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test]
