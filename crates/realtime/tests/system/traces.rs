@@ -1,4 +1,4 @@
-//! One event can be followed from its publisher's call to where it is kept and told.
+//! One event can be followed from its publisher's call to a customer's socket.
 
 use std::collections::HashMap;
 
@@ -64,10 +64,13 @@ fn lineage<'a>(spans: &'a [Span], name: &str) -> Vec<&'a str> {
 async fn an_event_through_its_domain(shape: Shape) {
     let collector = Collector::start().await;
     let mut tier = start(shape, &collector, "0").await;
+    let mut socket = tier.connect("/ws/customer/7", &tier.token(7)).open().await;
     let request = with_traceparent(order_accepted(), &traceparent(TRACE, true));
     tier.grpc().events().publish(request).await.expect("the event is kept");
+    socket.json().await;
 
-    let spans = collector.trace(TRACE, &["EventsService/Publish", "bus.append"]).await;
+    let spans = collector.trace(TRACE, &["EventsService/Publish", "bus.append", "edge.write"]).await;
+    assert_eq!(lineage(&spans, "edge.write"), ["edge.write", "publish", "EventsService/Publish"]);
     assert_eq!(
         lineage(&spans, "bus.append"),
         [
@@ -96,6 +99,7 @@ async fn an_event_through_its_domain(shape: Shape) {
         "each process has a name of its own"
     );
     if shape == Shape::Split {
+        assert_eq!(of("edge.write").resource["platepal.roles"], "edge");
         assert_eq!(
             (ours["platepal.roles"].as_str(), theirs["platepal.roles"].as_str()),
             ("gateway", "orders")
