@@ -197,6 +197,11 @@ impl Fetcher {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+pub(crate) fn usable_keys(body: &[u8]) -> Option<usize> {
+    parse(body).ok().map(|keys| keys.len())
+}
+
 /// The keys of a set that can verify signatures; others are skipped, as sets hold keys for other purposes.
 fn parse(body: &[u8]) -> Result<Vec<Key>, FetchError> {
     #[derive(Deserialize)]

@@ -35,6 +35,9 @@
 mod api_keys;
 mod claims;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod jwks;
 mod keys;
 mod measure;

@@ -19,6 +19,9 @@ mod clock;
 mod consumer;
 pub mod embedded;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod measure;
 pub mod nats;
 mod passing;

@@ -34,6 +34,8 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::subjects::channel_of;
 use self::{epochs::Partition, subjects::partition_of};
 use crate::{
     Appended, Bus, BusError, Consumer, Page, Settings, Subscription, body, measure, passing, subscription,

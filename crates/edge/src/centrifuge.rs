@@ -7,7 +7,7 @@
 
 mod connect;
 mod errors;
-mod frames;
+pub(crate) mod frames;
 mod history;
 pub(crate) mod messages;
 mod presence;

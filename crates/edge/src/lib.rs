@@ -20,6 +20,9 @@ mod close;
 mod codec;
 mod crowd;
 mod drain;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod http;
 mod hub;

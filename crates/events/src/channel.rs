@@ -130,7 +130,11 @@ pub enum ChannelError {
 impl Channel {
     /// Makes a name from its parts; `id` is empty for the kinds without one.
     pub fn new(kind: ChannelKind, id: &str) -> Result<Self, ChannelError> {
-        let shown = || if id.is_empty() { kind.word().to_owned() } else { format!("{}:{id}", kind.word()) };
+        // An over-long id is not echoed whole.
+        let shown = || {
+            let id: String = id.chars().take(80).collect();
+            if id.is_empty() { kind.word().to_owned() } else { format!("{}:{id}", kind.word()) }
+        };
         if !kind.has_id() {
             if !id.is_empty() {
                 return Err(ChannelError::Id(shown(), "this kind has no id"));
@@ -143,7 +147,7 @@ impl Channel {
         if !is_id(id) {
             return Err(ChannelError::Id(shown(), "an id is 1-64 characters of A-Z a-z 0-9 _ -"));
         }
-        Ok(Self { kind, name: shown().into() })
+        Ok(Self { kind, name: format!("{}:{id}", kind.word()).into() })
     }
 
     /// The channel on which the tier's own processes tell each other of sessions and grants. Parsing never
@@ -214,6 +218,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_error_does_not_repeat_a_long_text() {
+        for text in [
+            "x".repeat(5_000),
+            format!("chat:{}", "\u{18}".repeat(5_000)),
+            format!("admin:{}", "7".repeat(5_000)),
+        ] {
+            let error = text.parse::<Channel>().unwrap_err().to_string();
+            assert!(error.len() < 1_000, "{} bytes", error.len());
+        }
+    }
 
     #[test]
     fn djangos_groups_are_channels() {

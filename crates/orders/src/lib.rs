@@ -11,6 +11,9 @@
 //!
 //! Invariant: what is told was kept before, and what is kept is told once.
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grpc;
 mod rules;
 mod settings;

@@ -39,6 +39,10 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     },
 ];
 
+/// For fuzzing.
+pub(crate) const FOR_FUZZING: &[Need] =
+    &[Need { name: "a C++ compiler", find: || place::program("c++").map(shown), install: || apt(&["g++"]) }];
+
 /// For lints.
 pub(crate) const FOR_LINTS: &[Need] = &[
     Need {
@@ -62,6 +66,7 @@ pub(crate) const FOR_LINTS: &[Need] = &[
 /// Everything.
 pub(crate) fn all() -> Result<()> {
     ensure(FOR_TESTS)?;
+    ensure(FOR_FUZZING)?;
     ensure(FOR_LINTS)
 }
 

@@ -4,6 +4,7 @@
 // Chores are told by the environment whether they run in CI, and where caches are.
 #![allow(clippy::disallowed_methods)]
 
+mod fuzz;
 mod install;
 mod lint;
 mod place;
@@ -11,7 +12,7 @@ mod shell;
 mod test;
 mod tidy;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anstream::{eprintln, println};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -29,6 +30,20 @@ struct Arguments {
 enum Chore {
     /// Installs what tests and lints need, where it is missing.
     Install,
+    /// Gives every decoder inputs that nobody would think of, in turns; until Ctrl-C, or for some time.
+    Fuzz {
+        /// Only this target, one of the files in `fuzz/targets/`.
+        target: Option<String>,
+        /// Ends after so many minutes in all.
+        #[arg(long)]
+        minutes: Option<u64>,
+        /// A few seconds of each, as with the tests.
+        #[arg(long, conflicts_with_all = ["target", "minutes"])]
+        short: bool,
+        /// Gives the target this one input, as to see again how it breaks.
+        #[arg(long, requires = "target", conflicts_with = "minutes")]
+        input: Option<PathBuf>,
+    },
     /// Runs every test, and installs first what they need.
     Test {
         /// Passed on to `cargo nextest run`, e.g. `-- -p platepal-bus gap`.
@@ -48,6 +63,9 @@ fn main() -> ExitCode {
             Ok(())
         }
         Some(Chore::Install) => install::all(),
+        Some(Chore::Fuzz { target: Some(target), input: Some(input), .. }) => fuzz::repeat(&target, &input),
+        Some(Chore::Fuzz { short: true, .. }) => fuzz::short(),
+        Some(Chore::Fuzz { target, minutes, .. }) => fuzz::long(target.as_deref(), minutes),
         Some(Chore::Test { arguments }) => test::run(&arguments),
         Some(Chore::Lint) => lint::run(),
         Some(Chore::Tidy) => tidy::run(),

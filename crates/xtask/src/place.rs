@@ -16,6 +16,12 @@ pub(crate) fn in_ci() -> bool {
     env::var_os("CI").is_some_and(|value| !value.is_empty())
 }
 
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
+    let chosen = env::var_os("CARGO_TARGET_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
+    root().join(chosen.unwrap_or_else(|| "target".into()))
+}
+
 /// What is installed for chores: in the repository, or in CI, where the checkout is thrown away, in the
 /// user's cache.
 pub(crate) fn cache() -> PathBuf {

@@ -20,6 +20,16 @@ pub(crate) fn command<I: AsRef<str>>(program: &str, arguments: impl IntoIterator
     };
     command.args(arguments.into_iter().map(|argument| OsString::from(argument.as_ref())));
     command.current_dir(place::root());
+    // What cargo tells this program of its package is not true of what it starts; some build scripts would run
+    // again for it, and with them half of the dependencies.
+    for (name, _) in env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            command.env_remove(&name);
+        }
+    }
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = [place::tools().join("bin")].into_iter().chain(env::split_paths(&path));
     if let Ok(path) = env::join_paths(folders) {
@@ -43,6 +53,13 @@ pub(crate) fn run(mut command: Command) -> Result<()> {
 pub(crate) fn quiet(mut command: Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The platform that this runs on, as rustc names it.
+pub(crate) fn host() -> Result<String> {
+    let version = quiet(command("rustc", ["-vV"])).context("rustc can't be asked for its platform")?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc does not say its platform")
 }
 
 /// The command as one would type it.

@@ -1,9 +1,9 @@
-//! Every test of the workspace, on real servers.
+//! Every test of the workspace, on real servers, and a few seconds of every fuzz target.
 
 use anyhow::Result;
 
 use crate::{
-    install, place,
+    fuzz, install, place,
     shell::{self, command},
 };
 
@@ -22,5 +22,5 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         return shell::run(nextest);
     }
     let doc_tests = command("cargo", ["test", "--workspace", "--locked", "--doc", "--quiet"]);
-    shell::all([nextest, doc_tests].map(shell::run))
+    shell::all([shell::run(nextest), shell::run(doc_tests), fuzz::short()])
 }

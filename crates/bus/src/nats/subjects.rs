@@ -41,7 +41,7 @@ pub(super) fn of_kind(prefix: &str, partition: u16, kind: ChannelKind) -> String
 }
 
 /// The channel whose log is under this subject.
-pub(super) fn channel_of(subject: &str) -> Option<Channel> {
+pub(crate) fn channel_of(subject: &str) -> Option<Channel> {
     let name = subject.strip_prefix(LOG)?.strip_prefix('.')?.split_once('.')?.1;
     body::channel_named(&name.replacen('.', ":", 1)).ok()
 }

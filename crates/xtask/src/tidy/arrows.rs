@@ -22,6 +22,7 @@ fn allowed(name: &str) -> Allowed {
         // The binary composes all rooms; measurements look into any, and start real servers.
         "realtime" => Allowed::AllBut(&["bench", "testkit", "xtask"]),
         "bench" => Allowed::AllBut(&["realtime", "xtask"]),
+        "fuzz" => Allowed::AllBut(&["bench", "realtime", "testkit", "xtask"]),
         _ => Allowed::Only(BEDROCK),
     }
 }
