@@ -318,5 +318,24 @@ pub(super) fn publications(entries: &[platepal_events::Entry], edge: &Edge) -> V
 
 /// JSON that is sent on as it is.
 pub(super) fn is_json(data: &Bytes) -> bool {
-    serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
+    // Not as a value that is skipped: that would let broken UTF-8 pass.
+    serde_json::from_slice::<&serde_json::value::RawValue>(data).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_sent_on_as_json_is_json() {
+        for (data, yes) in [
+            (b"{\"a\": [1, null]}".as_slice(), true),
+            (b" 7 ", true),
+            (b"", false),
+            (b"{} {}", false),
+            (b"\"\xff\"", false),
+        ] {
+            assert_eq!(is_json(&Bytes::copy_from_slice(data)), yes, "{data:?}");
+        }
+    }
 }
