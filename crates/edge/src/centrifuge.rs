@@ -34,7 +34,7 @@ use self::{
 use crate::{
     close::{Close, Code},
     codec::{PING, Wire},
-    limits::Admission,
+    limits::{Admission, Rate},
     queue::Outgoing,
     session::{
         Outcome, Session, User, Work,
@@ -55,6 +55,8 @@ pub(crate) struct Client {
     rest: Bytes,
     /// Channels whose subscribe is being worked on.
     subscribing: Vec<Channel>,
+    /// Subscribes have a rate of their own.
+    subscribes: Rate,
     /// Pings are WebSocket's own, for clients without SDK.
     native_pings: bool,
     /// Stands for the connection in requests beside it; for connections without socket.
@@ -102,6 +104,7 @@ impl Client {
             phase: Phase::New,
             rest: Bytes::new(),
             subscribing: Vec::new(),
+            subscribes: Rate::new(u32::MAX, Instant::now()),
             native_pings,
             secret,
             address,
@@ -187,10 +190,9 @@ impl Session {
                 None => self.hear_sign(),
             };
         }
-        match self.admit() {
+        let admission = if command.subscribe.is_some() { self.admit_subscribe() } else { self.admit() };
+        match admission {
             Admission::Admit => {}
-            // Subscribing is bounded by the number of channels.
-            Admission::Warn | Admission::Close if command.subscribe.is_some() => {}
             Admission::Warn => {
                 self.count("limited");
                 return self.refuse(id, error(111));
@@ -206,6 +208,16 @@ impl Session {
         }
         self.count("answered");
         self.dispatch(id, command, user);
+    }
+
+    /// A client that comes back asks for all its channels at once; those who are refused could ask without end.
+    fn admit_subscribe(&mut self) -> Admission {
+        let settings = &self.edge.settings;
+        let burst = u32::try_from(settings.channels_max).unwrap_or(u32::MAX);
+        let per_second = settings.messages_per_second;
+        self.client.as_mut().map_or(Admission::Close, |client| {
+            client.subscribes.admit(per_second, burst.max(settings.messages_burst), Instant::now())
+        })
     }
 
     fn dispatch(&mut self, id: u32, command: Command, user: User) {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::queue::{Order, Queue};
 
 /// Names a connection, on one edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ClientId(u64);
 
 /// All open connections.

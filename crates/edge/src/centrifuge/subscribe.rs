@@ -218,7 +218,7 @@ impl Joining {
             ..SubscribeResult::default()
         };
         let recovered = match request.recover {
-            true => self.recover(&membership, &head, request).await?,
+            true => self.recover(channel, &membership, &head, request).await?,
             false => None,
         };
         let cursor = match recovered {
@@ -272,13 +272,21 @@ impl Joining {
     /// more.
     async fn recover(
         &self,
+        channel: &Channel,
         membership: &Membership,
         head: &Position,
         request: &SubscribeRequest,
     ) -> Result<Option<(Vec<Arc<Encoded>>, u64)>, Refusal> {
         let other_log = !request.epoch.is_empty() && request.epoch != head.epoch.as_str();
-        if other_log || request.offset > head.offset {
+        if other_log {
             return Ok(None);
+        }
+        if request.offset > head.offset {
+            // Another edge may have told it more than was told here yet; the log knows.
+            let known = self.edge.bus.head(channel).await.map_err(|why| of_close(&unavailable(&why)))?;
+            if known.epoch != head.epoch || request.offset > known.offset {
+                return Ok(None);
+            }
         }
         let (entries, offset) = match membership.peek(request.offset, PAGE_FRAMES) {
             Page::Live(_) => (Vec::new(), request.offset),

@@ -74,12 +74,15 @@ pub(crate) struct Reader {
     stage: Stage,
     /// The newest values that it was given are those of this version.
     latest_version: u64,
+    /// It has the log up to here, which may be beyond what was told here: it was read from the log, or was told
+    /// by another edge.
+    upto: u64,
 }
 
 impl Reader {
     pub fn new(queue: &Arc<Queue>, client: ClientId, wire: Wire) -> Self {
         let queue = Arc::clone(queue);
-        Self { queue, client, wire, join_leave: false, stage: Stage::Attached, latest_version: 0 }
+        Self { queue, client, wire, join_leave: false, stage: Stage::Attached, latest_version: 0, upto: 0 }
     }
 }
 
@@ -232,8 +235,12 @@ impl Feed {
         }
         let mut told = 0;
         let version = state.latest_version;
+        let offset = encoded.entry.position.offset;
         for reader in state.readers.values_mut().filter(|reader| reader.stage == Stage::Live) {
             reader.latest_version = version;
+            if !is_latest && offset <= reader.upto {
+                continue;
+            }
             reader.queue.push(self.outgoing(&encoded, reader.wire, true));
             told += 1;
         }
@@ -276,6 +283,7 @@ impl Feed {
         let version = state.latest_version;
         let (Page::Live(_), Some(reader)) = (&page, state.readers.get_mut(&reader)) else { return page };
         reader.stage = Stage::Live;
+        reader.upto = after;
         let has_all = std::mem::replace(&mut reader.latest_version, version) == version;
         let wire = reader.wire;
         Page::Live(if has_all { Vec::new() } else { self.newest(&state, wire, after) })
@@ -421,4 +429,49 @@ impl State {
 pub(crate) fn unavailable(why: &BusError) -> Close {
     tracing::warn!(%why, "a channel can't be read");
     Code::TryAgain.because("the feed is not available now; try again later")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use platepal_events::{Epoch, Timestamp};
+    use platepal_proto::v1;
+
+    use super::*;
+    use crate::queue::Bound;
+
+    fn position(offset: u64) -> Position {
+        Position { epoch: Epoch::new("e"), offset }
+    }
+
+    fn entry(offset: u64) -> Entry {
+        let now = Timestamp::from_micros(0);
+        let message = v1::Event {
+            event_id: format!("id-{offset}"),
+            r#type: "order.updated".into(),
+            payload: "{}".into(),
+            ..Default::default()
+        };
+        Entry {
+            channel: "customer:7".parse().unwrap(),
+            event: Arc::new(Event::parse(message, now).unwrap()),
+            position: position(offset),
+            previous_offset: offset - 1,
+            kept_at: now,
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_ahead_of_what_was_told_is_not_told_it_again() {
+        let feed = Feed::new("customer:7".parse().unwrap(), Spelling::Underscored, 10);
+        feed.open(position(5), RingBound { events: 10, bytes: usize::MAX }, Vec::new());
+        let queue = Arc::new(Queue::new(Bound { frames: 10, bytes: usize::MAX }));
+        let (reader, _) =
+            feed.attach(Reader::new(&queue, ClientId::default(), Wire::PlatePalSocket)).unwrap();
+        feed.start(reader, 5);
+        // It has read 6 and 7 from the log before they were told here.
+        assert!(matches!(feed.page(reader, 7, 10), Page::Live(_)));
+        (6..=8).for_each(|offset| feed.deliver(entry(offset)));
+        assert_eq!(queue.take().frames.len(), 1);
+    }
 }
