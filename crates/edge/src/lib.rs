@@ -23,9 +23,11 @@ mod drain;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod grpc;
 mod handshake;
 mod http;
 mod hub;
+mod instructions;
 mod limits;
 mod line;
 mod listen;
@@ -33,7 +35,6 @@ mod owners;
 mod platepal;
 mod questions;
 mod queue;
-mod revocations;
 mod routes;
 mod session;
 mod sessions;
@@ -46,7 +47,7 @@ use std::{sync::Arc, time::Duration};
 use platepal_auth::Verifier;
 use platepal_bus::Bus;
 use platepal_events::Timestamp;
-use platepal_service::{Clock, Parts, RoleError, Shutdown};
+use platepal_service::{Clock, Parts, RoleError, Shutdown, edges::Edges, grpc::Door};
 
 pub use close::Code;
 pub use settings::Settings;
@@ -70,23 +71,29 @@ struct Edge {
     hub: Hub,
     sessions: Arc<Sessions>,
     streams: Streams,
+    /// All of them, this one included.
+    edges: Edges,
     clock: Clock,
     shutdown: Shutdown,
     drain_time: Duration,
     started_at: Timestamp,
 }
 
-/// Starts the edge; returns once it listens. It ends with the process's shutdown.
+/// Starts the edge; returns once it listens. It ends with the process's shutdown. At `doors` the gateway and
+/// other edges ask of it; `parts.edges` must know it as the process's own.
 ///
 /// # Errors
-/// The address can't be listened on.
+/// An address can't be listened on.
 pub async fn run(
     settings: Settings,
     verifier: Verifier,
     parts: Parts,
     landing: Option<Landing>,
+    doors: Vec<Door>,
 ) -> Result<(), RoleError> {
     describe_metrics();
+    let own = parts.edges.own().map(|own| own.id);
+    let id = own.ok_or_else(|| RoleError::Other("the edge of this process has no name".to_owned()))?;
     let gate = parts.readiness.gate("edge");
     let owners = Owners::new(parts.links.clone(), parts.settings.grpc_message_bytes.0);
     let edge = Arc::new(Edge {
@@ -96,7 +103,8 @@ pub async fn run(
         owners,
         bus: Arc::clone(&parts.bus),
         hub: Hub::new(&settings, Arc::clone(&parts.bus), parts.shutdown.clone()),
-        sessions: Sessions::new(settings.connections_per_user_max),
+        sessions: Sessions::new(id, settings.connections_per_user_max),
+        edges: parts.edges.clone(),
         streams: Streams::default(),
         clock: parts.clock,
         shutdown: parts.shutdown.clone(),
@@ -107,7 +115,9 @@ pub async fn run(
     let listener = listen::bind(&edge)?;
     tracing::info!(address = %edge.settings.http_addr, "the edge is listening");
     parts.shutdown.spawn(drain::run(Arc::clone(&edge)));
-    parts.shutdown.spawn(revocations::run(Arc::clone(&edge), parts.bus, gate));
+    grpc::serve(&edge, &parts, doors).await?;
+    edge.edges.announce(Arc::clone(&parts.bus), edge.clock, edge.started_at, &parts.shutdown);
+    parts.shutdown.spawn(instructions::run(Arc::clone(&edge), parts.bus, gate));
     parts.shutdown.spawn(listen::accept(edge, listener, landing));
     Ok(())
 }
@@ -138,6 +148,10 @@ fn describe_metrics() {
     describe_counter!("realtime_edge_conflated_total", "Waiting values that a newer one replaced");
     describe_counter!("realtime_edge_slow_closes_total", "Connections closed because they read too slowly");
     describe_counter!("realtime_edge_closes_total", "Closed connections, by code");
+    describe_counter!(
+        "realtime_edge_instructions_total",
+        "Orders from elsewhere for open sessions, by kind, and how many sessions each concerned"
+    );
     describe_counter!("realtime_edge_messages_total", "Messages from clients, by what became of them");
     describe_counter!(
         "realtime_edge_replays_total",

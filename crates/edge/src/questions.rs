@@ -13,7 +13,7 @@ const SESSIONS_DEFAULT: u32 = 1_000;
 
 impl Edge {
     /// Who is connected to this edge.
-    pub(crate) fn connected_here(&self, request: &v1::ConnectedRequest) -> v1::ConnectedResponse {
+    pub(crate) fn connected_here(&self, request: &v1::ConnectedRequest) -> v1::ConnectedHereResponse {
         let user = Some(request.user_id.as_str()).filter(|user| !user.is_empty());
         let open = match request.channel.parse::<Channel>() {
             Ok(channel) => {
@@ -29,15 +29,14 @@ impl Edge {
         };
         let limit = if request.limit == 0 { SESSIONS_DEFAULT } else { request.limit };
         let limit = if request.counts_only { 0 } else { usize::try_from(limit).unwrap_or(usize::MAX) };
-        v1::ConnectedResponse {
+        v1::ConnectedHereResponse {
             clients: count(open.len()),
-            users: count(users(&open)),
+            user_ids: users(&open).into_iter().map(ToString::to_string).collect(),
             sessions: open
                 .into_iter()
                 .take(limit)
                 .map(|(id, open)| self.session_message(id, &open))
                 .collect(),
-            silent_edges: Vec::new(),
         }
     }
 
@@ -86,7 +85,7 @@ impl Edge {
 
     /// Who is connected, on all edges.
     pub(crate) async fn connected(&self, request: v1::ConnectedRequest) -> v1::ConnectedResponse {
-        self.connected_here(&request)
+        self.edges.connected(request).await
     }
 }
 

@@ -72,8 +72,8 @@ pub(crate) struct Selector<'a> {
 }
 
 impl Sessions {
-    pub fn new(per_user_max: usize) -> Arc<Self> {
-        Arc::new(Self { edge: rand::random(), per_user_max, state: Mutex::default() })
+    pub fn new(edge: u64, per_user_max: usize) -> Arc<Self> {
+        Arc::new(Self { edge, per_user_max, state: Mutex::default() })
     }
 
     /// Enters a connection; `None` when its user has too many.
@@ -93,7 +93,7 @@ impl Sessions {
 
     /// This process among all edges.
     pub fn edge_name(&self) -> String {
-        format!("{:016x}", self.edge)
+        platepal_service::edges::name(self.edge)
     }
 
     /// A connection's id as its client knows it.
@@ -160,8 +160,8 @@ impl Sessions {
 }
 
 /// Different users among connections.
-pub(crate) fn users(open: &[(ClientId, Open)]) -> usize {
-    open.iter().map(|(_, open)| &open.user).collect::<HashSet<_>>().len()
+pub(crate) fn users(open: &[(ClientId, Open)]) -> HashSet<&UserId> {
+    open.iter().map(|(_, open)| &open.user).collect()
 }
 
 impl Registration {
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_user_has_a_bound_and_a_closed_socket_makes_room() {
-        let sessions = Sessions::new(2);
+        let sessions = Sessions::new(1, 2);
         let first = sessions.register(open("7", "customer:7")).unwrap();
         let _second = sessions.register(open("7", "customer:7")).unwrap();
         assert!(sessions.register(open("7", "customer:7")).is_none());
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn those_are_selected_to_whom_everything_applies() {
-        let sessions = Sessions::new(9);
+        let sessions = Sessions::new(1, 9);
         let chat = sessions.register(open("7", "chat:1")).unwrap();
         let own = sessions.register(open("7", "customer:7")).unwrap();
         let _other = sessions.register(open("8", "chat:1")).unwrap();
@@ -259,6 +259,6 @@ mod tests {
         assert_eq!(ids(Selector { channel: Some(&channel), ..Selector::default() }), [2]);
         let name = sessions.client_name(own.id());
         assert_eq!(sessions.client_of(&name), Some(own.id()));
-        assert_eq!(Sessions::new(1).client_of(&name), None);
+        assert_eq!(Sessions::new(2, 9).client_of(&name), None);
     }
 }

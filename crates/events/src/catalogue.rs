@@ -103,6 +103,11 @@ const KNOWN: &[Known] = &[
     log("chat_message", None),
     // Between the tier's own processes; no client can subscribe to the channel that carries it.
     log("grant.revoked", None),
+    log("session.disconnect", None),
+    log("session.subscribe", None),
+    log("session.unsubscribe", None),
+    log("session.refresh", None),
+    latest("edge.alive", None),
 ];
 
 /// Names under which Django's old server took an event, and the name under which clients know it.

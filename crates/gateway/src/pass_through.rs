@@ -1,4 +1,5 @@
-//! Calls to a domain's own service, passed through by name, byte for byte and in both directions.
+//! Calls to a domain's own service, passed through by name, byte for byte and in both directions. In a process
+//! with an edge, what others ask of that edge goes the same way: the gRPC address is the gateway's.
 
 use std::{
     convert::Infallible,
@@ -9,7 +10,11 @@ use std::{
 
 use http::{Request, Response};
 use platepal_events::Domain;
-use platepal_service::{Parts, grpc::Links};
+use platepal_service::{
+    Parts,
+    edges::Edges,
+    grpc::{Link, Links},
+};
 use tonic::{Status, body::Body};
 use tower::{Service, ServiceExt};
 
@@ -22,13 +27,17 @@ const PACKAGE: &str = "platepal.realtime.v1.";
 #[derive(Clone)]
 pub(crate) struct PassThrough {
     links: Links,
+    edges: Edges,
 }
 
 impl PassThrough {
     pub(crate) fn new(parts: &Parts) -> Self {
-        Self { links: parts.links.clone() }
+        Self { links: parts.links.clone(), edges: parts.edges.clone() }
     }
 }
+
+/// What other processes ask of this process's edge.
+const EDGE_SERVICE: &str = "/platepal.realtime.v1.EdgeService/";
 
 /// The domain whose public service a path names: `/platepal.realtime.v1.OrdersService/GetOrder` → orders.
 fn domain_of(path: &str) -> Option<Domain> {
@@ -40,14 +49,18 @@ fn domain_of(path: &str) -> Option<Domain> {
 impl Service<Request<Body>> for PassThrough {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Answered;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let Some(domain) = domain_of(request.uri().path()) else {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let path = request.uri().path();
+        if let Some(own) = self.edges.own().filter(|_| path.starts_with(EDGE_SERVICE)) {
+            return pass(&own.link, "edge", request);
+        }
+        let Some(domain) = domain_of(path) else {
             let status = Status::unimplemented(format!(
                 "{} is not served here; reflection lists what is",
                 request.uri().path()
@@ -57,23 +70,27 @@ impl Service<Request<Body>> for PassThrough {
         let Some(link) = self.links.get(domain) else {
             return Box::pin(std::future::ready(Ok(no_link(domain).into_http())));
         };
-        let (channel, key) = link.raw();
-        // The caller's key opened this door; ours opens the next.
-        key.to_headers(request.headers_mut());
-        Box::pin(async move {
-            let answer = channel.oneshot(request).await;
-            metrics::counter!("realtime_gateway_passed_through_total", "domain" => domain.word(),
-                "result" => if answer.is_ok() { "answered" } else { "failed" })
-            .increment(1);
-            Ok(answer.unwrap_or_else(|why| {
-                let status = Status::unavailable(format!(
-                    "the {} domain can't be reached: {why}; repeat with the same event id",
-                    domain.word()
-                ));
-                status.into_http()
-            }))
-        })
+        pass(link, domain.word(), request)
     }
+}
+
+type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+fn pass(link: &Link, word: &'static str, mut request: Request<Body>) -> Answered {
+    let (channel, key) = link.raw();
+    // The caller's key opened this door; ours opens the next.
+    key.to_headers(request.headers_mut());
+    Box::pin(async move {
+        let answer = channel.oneshot(request).await;
+        metrics::counter!("realtime_gateway_passed_through_total", "domain" => word,
+            "result" => if answer.is_ok() { "answered" } else { "failed" })
+        .increment(1);
+        Ok(answer.unwrap_or_else(|why| {
+            let status =
+                Status::unavailable(format!("{word} can't be reached: {why}; repeat with the same event id"));
+            status.into_http()
+        }))
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! `SessionsService`: grants, given to the domain that owns the channel.
+//! `SessionsService`: grants, given to the domain that owns the channel; questions, asked of all edges; orders,
+//! kept on the bus for all edges.
 
 use platepal_events::Channel;
 use platepal_proto::v1::{
@@ -6,32 +7,61 @@ use platepal_proto::v1::{
 };
 use platepal_service::{
     Parts,
+    edges::{Edges, LIMIT_MAX},
     grpc::{AttachKey, Links, invalid},
 };
 use tonic::{Request, Response, Status, service::interceptor::InterceptedService, transport};
 
-use crate::publish::no_link;
+use crate::{
+    instruct::{Instructor, parse_channel},
+    publish::no_link,
+};
+
+/// The longest pattern for channels, in bytes.
+const PATTERN_BYTES_MAX: usize = 128;
 
 /// Serves `SessionsService`.
 pub(crate) struct Sessions {
     links: Links,
+    edges: Edges,
+    instructor: Instructor,
     message_bytes_max: usize,
 }
 
 impl Sessions {
-    pub(crate) fn new(parts: &Parts) -> Self {
-        Self { links: parts.links.clone(), message_bytes_max: parts.settings.grpc_message_bytes.0 }
+    pub(crate) fn new(parts: &Parts, instructor: Instructor) -> Self {
+        Self {
+            links: parts.links.clone(),
+            edges: parts.edges.clone(),
+            instructor,
+            message_bytes_max: parts.settings.grpc_message_bytes.0,
+        }
     }
 
     fn owner(
         &self,
         channel: &str,
     ) -> Result<DomainServiceClient<InterceptedService<transport::Channel, AttachKey>>, Status> {
-        let channel: Channel = channel.parse().map_err(|why| invalid("channel", why))?;
+        let channel: Channel = parse_channel(channel)?;
         let domain = channel.kind().owner();
         let link = self.links.get(domain).ok_or_else(|| no_link(domain))?;
         Ok(link.domain(self.message_bytes_max))
     }
+}
+
+fn check_limit(limit: u32) -> Result<(), Status> {
+    if limit > LIMIT_MAX {
+        return Err(invalid("limit", format!("{limit} is more than the limit of {LIMIT_MAX}")));
+    }
+    Ok(())
+}
+
+/// Checks the form of a question on channels.
+pub(crate) fn check_pattern(pattern: &str) -> Result<(), Status> {
+    if pattern.len() > PATTERN_BYTES_MAX {
+        return Err(invalid("pattern", format!("is longer than {PATTERN_BYTES_MAX} bytes")));
+    }
+    Ok(())
 }
 
 #[tonic::async_trait]
@@ -51,44 +81,62 @@ impl SessionsService for Sessions {
 
     async fn connected(
         &self,
-        _: Request<v1::ConnectedRequest>,
+        request: Request<v1::ConnectedRequest>,
     ) -> Result<Response<v1::ConnectedResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let mut request = request.into_inner();
+        if request.user_id.is_empty() && request.channel.is_empty() {
+            return Err(invalid("user_id", "name a user or a channel, or both"));
+        }
+        if !request.channel.is_empty() {
+            request.channel = parse_channel(&request.channel)?.to_string();
+        }
+        check_limit(request.limit)?;
+        Ok(Response::new(self.edges.connected(request).await))
     }
 
     async fn channels(
         &self,
-        _: Request<v1::ChannelsRequest>,
+        request: Request<v1::ChannelsRequest>,
     ) -> Result<Response<v1::ChannelsResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let request = request.into_inner();
+        check_pattern(&request.pattern)?;
+        check_limit(request.limit)?;
+        Ok(Response::new(self.edges.channels(request).await))
     }
 
     async fn edges(&self, _: Request<v1::EdgesRequest>) -> Result<Response<v1::EdgesResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        Ok(Response::new(self.edges.statuses().await))
     }
 
     async fn disconnect(
         &self,
-        _: Request<v1::DisconnectRequest>,
+        request: Request<v1::DisconnectRequest>,
     ) -> Result<Response<v1::DisconnectResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.instructor.disconnect(request.into_inner()).await?;
+        Ok(Response::new(v1::DisconnectResponse {}))
     }
 
     async fn subscribe(
         &self,
-        _: Request<v1::SubscribeRequest>,
+        request: Request<v1::SubscribeRequest>,
     ) -> Result<Response<v1::SubscribeResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.instructor.subscribe(request.into_inner()).await?;
+        Ok(Response::new(v1::SubscribeResponse {}))
     }
 
     async fn unsubscribe(
         &self,
-        _: Request<v1::UnsubscribeRequest>,
+        request: Request<v1::UnsubscribeRequest>,
     ) -> Result<Response<v1::UnsubscribeResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.instructor.unsubscribe(request.into_inner()).await?;
+        Ok(Response::new(v1::UnsubscribeResponse {}))
     }
 
-    async fn refresh(&self, _: Request<v1::RefreshRequest>) -> Result<Response<v1::RefreshResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn refresh(
+        &self,
+        request: Request<v1::RefreshRequest>,
+    ) -> Result<Response<v1::RefreshResponse>, Status> {
+        self.instructor.refresh(request.into_inner()).await?;
+        Ok(Response::new(v1::RefreshResponse {}))
     }
 }

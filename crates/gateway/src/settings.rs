@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use platepal_settings::ByteSize;
+
 platepal_settings::settings! {
     /// The gateway: what backends may ask for at once.
     pub struct Settings {
@@ -13,5 +15,7 @@ platepal_settings::settings! {
         tail_queue: usize = "REALTIME_GATEWAY_TAIL_QUEUE", default "64", bound { unit: "entries per stream", full: "the tail reads the log at its reader's speed", metric: "realtime_gateway_tails" };
         /// How often a silent tail says where it is.
         tail_idle: Duration = "REALTIME_GATEWAY_TAIL_IDLE", default "10s", bound { unit: "time", full: "the tail sends its position", metric: "realtime_gateway_tails" };
+        /// The largest body of a request to the HTTP API.
+        api_body_bytes: ByteSize = "REALTIME_GATEWAY_API_BODY_BYTES", default "4MiB", bound { unit: "bytes", full: "the request is answered 413", metric: "realtime_gateway_api_requests_total" };
     }
 }

@@ -16,12 +16,13 @@ pub(crate) struct Configuration {
     pub(crate) traces: platepal_service::trace::Settings,
     pub(crate) access: platepal_service::access::Settings,
     pub(crate) edge: platepal_edge::Settings,
+    pub(crate) edges: platepal_service::edges::Settings,
     pub(crate) gateway: platepal_gateway::Settings,
     pub(crate) orders: platepal_orders::Settings,
 }
 
 /// Every group: its title and its settings, in the order of the reference page.
-fn groups() -> [(&'static str, &'static [Spec]); 9] {
+fn groups() -> [(&'static str, &'static [Spec]); 10] {
     fn group<G: Group>() -> (&'static str, &'static [Spec]) {
         (G::TITLE, G::SPECS)
     }
@@ -30,6 +31,7 @@ fn groups() -> [(&'static str, &'static [Spec]); 9] {
         group::<platepal_auth::Settings>(),
         group::<platepal_auth::KeySettings>(),
         group::<platepal_edge::Settings>(),
+        group::<platepal_service::edges::Settings>(),
         group::<platepal_gateway::Settings>(),
         group::<platepal_bus::Settings>(),
         group::<platepal_orders::Settings>(),
@@ -80,6 +82,7 @@ impl Configuration {
         let service = reader.read();
         let (keys, bus, tokens, access) = (reader.read(), reader.read(), reader.read(), reader.read());
         let (edge, gateway, orders, traces) = (reader.read(), reader.read(), reader.read(), reader.read());
+        let edges = reader.read();
         Some(Self {
             service: service?,
             keys: keys?,
@@ -88,6 +91,7 @@ impl Configuration {
             traces: traces?,
             access: access?,
             edge: edge?,
+            edges: edges?,
             gateway: gateway?,
             orders: orders?,
         })
@@ -104,6 +108,8 @@ impl Configuration {
             self.tokens.check(reader);
             self.edge.check(reader);
         }
+        let others = runs(Role::Edge) && self.bus.nats_url.is_some();
+        self.edges.check(reader, self.service.grpc_addr, others);
         if roles.len() < Role::all_if_empty(&[]).len() && self.bus.nats_url.is_none() {
             reader.mistake(
                 "REALTIME_NATS_URL must be set: this process runs only some of the roles, and they meet on NATS",

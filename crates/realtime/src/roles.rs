@@ -1,7 +1,7 @@
 //! Composition: which role gets what, in one place.
 //!
-//! Domains are reached through links: a pipe in memory when they run here, their URL when they do not. The
-//! gRPC address is the gateway's; in a process without a gateway it is the domain's.
+//! Domains and edges are reached through links: a pipe in memory when they run here, their URL when they do
+//! not. The gRPC address is the gateway's; in a process without a gateway it is the domain's or the edge's.
 
 use std::{
     collections::HashMap,
@@ -17,6 +17,7 @@ use platepal_edge::Landing;
 use platepal_events::Domain;
 use platepal_service::{
     Clock, Metrics, Parts, Readiness, Shutdown, Telemetry, admin,
+    edges::{Edges, Own},
     grpc::{Door, Link, Links, MemoryDoor, memory},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -97,11 +98,13 @@ impl Running {
             .map_err(anyhow::Error::msg)?;
         let keys = ApiKeys::new(&configuration.keys).map_err(|why| anyhow::anyhow!("{why}"))?;
         let (links, mut doors) = connect(&configuration, &keys, roles)?;
+        let (edges, edge_door) = edges(&configuration, &keys, roles);
         let engine = Engine::open(&configuration).await.context("can't open the bus")?;
         let parts = Parts {
             settings: Arc::new(configuration.service.clone()),
             bus: engine.bus(),
             links,
+            edges,
             keys,
             clock: Clock,
             shutdown: Shutdown::default(),
@@ -111,8 +114,11 @@ impl Running {
         // Before anybody can ask, so that no process is ready before all of its roles are.
         let started = parts.readiness.gate("start");
         watch_bus(&parts);
+        if roles.contains(&Role::Edge) || roles.contains(&Role::Gateway) {
+            parts.edges.follow(parts.bus.clone(), parts.clock, &parts.shutdown);
+        }
         // On the heap: it holds the settings of every role, and its callers would carry them along.
-        let starting = start_roles(configuration, roles, landing, &parts, metrics, &mut doors);
+        let starting = start_roles(configuration, roles, landing, &parts, metrics, &mut doors, edge_door);
         let result = Box::pin(starting).await;
         if let Err(why) = result {
             running.drain().await;
@@ -189,6 +195,24 @@ fn connect(
     Ok((Links::new(links), doors))
 }
 
+/// All edges, and the door of the one that runs here.
+fn edges(configuration: &Configuration, keys: &ApiKeys, roles: &[Role]) -> (Edges, Option<MemoryDoor>) {
+    let settings = configuration.edges.clone();
+    let (own, door) = match roles.contains(&Role::Edge) {
+        false => (None, None),
+        true => {
+            let (link, door) = memory(settings.ask_timeout);
+            // On the embedded bus there are no others.
+            let url = configuration.bus.nats_url.as_ref();
+            let url = url.and_then(|_| settings.url(configuration.service.grpc_addr));
+            (Some(Own { id: rand::random(), link, url }), Some(door))
+        }
+    };
+    let bytes_max = configuration.service.grpc_message_bytes.0;
+    (Edges::new(settings, own, keys.first(), bytes_max), door)
+}
+
+#[allow(clippy::too_many_arguments, reason = "composition has all the parts in its hands, once")]
 async fn start_roles(
     configuration: Configuration,
     roles: &[Role],
@@ -196,13 +220,18 @@ async fn start_roles(
     parts: &Parts,
     metrics: Metrics,
     memory_doors: &mut HashMap<Domain, MemoryDoor>,
+    edge_door: Option<MemoryDoor>,
 ) -> anyhow::Result<()> {
     admin::run(parts.clone(), metrics).await?;
     let tcp = || Door::Tcp(parts.settings.grpc_addr);
     let has_gateway = roles.contains(&Role::Gateway);
     let domains: Vec<Domain> = Domain::ALL.into_iter().filter(|d| roles.contains(&Role::of(*d))).collect();
-    if domains.len() > 1 && !has_gateway {
-        bail!("several domains in one process need the gateway there too: they share its gRPC address");
+    let has_edge = roles.contains(&Role::Edge);
+    if domains.len() + usize::from(has_edge) > 1 && !has_gateway {
+        bail!(
+            "several domains, or one and the edge, in one process need the gateway there too: they share its \
+             gRPC address"
+        );
     }
     for domain in domains {
         let mut doors: Vec<Door> = memory_doors.remove(&domain).map(Door::Memory).into_iter().collect();
@@ -220,10 +249,14 @@ async fn start_roles(
     if has_gateway {
         platepal_gateway::run(configuration.gateway.clone(), parts.clone(), vec![tcp()]).await?;
     }
-    if roles.contains(&Role::Edge) {
+    if has_edge {
         let verifier =
             Verifier::start(&configuration.tokens).await.map_err(|why| anyhow::anyhow!("{why}"))?;
-        platepal_edge::run(configuration.edge.clone(), verifier, parts.clone(), landing).await?;
+        let mut doors: Vec<Door> = edge_door.map(Door::Memory).into_iter().collect();
+        if !has_gateway {
+            doors.push(tcp());
+        }
+        platepal_edge::run(configuration.edge.clone(), verifier, parts.clone(), landing, doors).await?;
     }
     Ok(())
 }

@@ -11,8 +11,11 @@ pub mod admin;
 mod clock;
 mod database;
 pub mod domain;
+pub mod edges;
 mod group;
 pub mod grpc;
+pub mod history;
+pub mod instruction;
 mod metrics;
 pub mod outbox;
 mod readiness;
@@ -40,6 +43,7 @@ pub use telemetry::Telemetry;
 fn describe_metrics() {
     grpc::describe_metrics();
     access::describe_metrics();
+    edges::describe_metrics();
     sql::describe_metrics();
     trace::export::describe_metrics();
     ::metrics::describe_gauge!("realtime_build_info", "1, with the release as its label `version`");
@@ -59,6 +63,8 @@ pub struct Parts {
     pub bus: Arc<dyn Bus>,
     /// How to reach the domains.
     pub links: grpc::Links,
+    /// All edges, and the one of this process.
+    pub edges: edges::Edges,
     /// The keys that open gRPC to others; empty on loopback only.
     pub keys: platepal_auth::ApiKeys,
     /// The one source of time.

@@ -16,6 +16,8 @@ use crate::{
 
 /// The NATS server that the tests are written for.
 const NATS_VERSION: &str = "2.15.1";
+/// The client of Centrifugo's HTTP API that the tests are written for.
+const CENT_VERSION: &str = "5.2.0";
 const DENY_VERSION: &str = "0.20.2";
 const NEXTEST_VERSION: &str = "0.9.143";
 
@@ -30,6 +32,7 @@ pub(crate) struct Need {
 /// For tests. Another need is another line.
 pub(crate) const FOR_TESTS: &[Need] = &[
     Need { name: "nats-server", find: || nats_server().map(shown), install: install_nats },
+    Need { name: "cent", find: || cent().map(shown), install: install_cent },
     Need { name: "PostgreSQL", find: || postgres().map(shown), install: || apt(&["postgresql"]) },
     Need {
         name: "cargo-nextest",
@@ -180,6 +183,20 @@ fn make_venv() -> Result<()> {
 fn pip(packages: &[&str]) -> Result<()> {
     let quietly = ["install", "--quiet", "--disable-pip-version-check"];
     run(command(&shown(venv().join("bin/pip")), quietly.iter().chain(packages)))
+}
+
+/// The Python package `cent`.
+fn cent() -> Option<PathBuf> {
+    let python = venv().join("bin/python");
+    let version = "import importlib.metadata; print(importlib.metadata.version('cent'))";
+    let found = quiet(command(&python.to_string_lossy(), ["-c", version]))?;
+    (found.trim() == CENT_VERSION).then_some(python)
+}
+
+fn install_cent() -> Result<()> {
+    let pip = shown(venv().join("bin/pip"));
+    let package = format!("cent=={CENT_VERSION}");
+    run(command(&pip, ["install", "--quiet", "--disable-pip-version-check", package.as_str()]))
 }
 
 /// PostgreSQL's `initdb`, which distributions keep off `PATH`.

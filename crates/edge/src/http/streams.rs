@@ -134,8 +134,12 @@ pub(super) async fn emulation(edge: &Edge, request: &Request<'_>, body: &Bytes) 
 
 impl Edge {
     /// Gives commands to the session that a secret names, on whatever edge it is.
-    async fn emulate(&self, _node: &str, secret: &str, commands: Bytes) -> Result<(), Unknown> {
-        self.streams.send(secret, commands).await
+    async fn emulate(&self, node: &str, secret: &str, commands: Bytes) -> Result<(), Unknown> {
+        if node.is_empty() || node == self.sessions.edge_name() {
+            return self.streams.send(secret, commands).await;
+        }
+        // One that does not answer is as good as gone: the client begins anew, on an edge that does.
+        self.edges.emulate(node, secret.to_owned(), commands).await.map_err(|_| Unknown)
     }
 }
 

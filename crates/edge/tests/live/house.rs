@@ -17,6 +17,7 @@ use platepal_proto::v1;
 use platepal_service::{
     Clock, Parts, Readiness, Shutdown,
     domain::{self, Domain, Snapshot, Verdict},
+    edges::{Edges, Own},
     grpc::{Door, Links, Server, memory},
 };
 use platepal_settings::{Group, Reader};
@@ -90,11 +91,14 @@ impl House {
         let bus = Embedded::open(folder.path(), &group(&[])).unwrap();
         let service: platepal_service::Settings = group(&[("REALTIME_DRAIN_TIME", "5s")]);
         let (link, door) = memory(Duration::from_secs(5));
+        let (edge_link, edge_door) = memory(Duration::from_secs(1));
+        let own = Own { id: 7, link: edge_link, url: None };
         let rules = Arc::new(Rules::default());
         let parts = Parts {
             settings: Arc::new(service),
             bus: Arc::clone(&bus) as Arc<dyn Bus>,
             links: Links::new(HashMap::from([(Owner::Orders, link)])),
+            edges: Edges::new(group(&[]), Some(own), None, 1 << 20),
             keys: ApiKeys::new(&group::<KeySettings>(&[])).unwrap(),
             clock: Clock,
             shutdown: Shutdown::default(),
@@ -110,7 +114,9 @@ impl House {
         let verifier = Verifier::start(&tokens).await.unwrap();
         let mut all = vec![("REALTIME_HTTP_ADDR", address.as_str())];
         all.extend(variables);
-        platepal_edge::run(group(&all), verifier, parts.clone(), None).await.unwrap();
+        platepal_edge::run(group(&all), verifier, parts.clone(), None, vec![Door::Memory(edge_door)])
+            .await
+            .unwrap();
         eventually("the edge hears of revocations", || async { parts.readiness.closed().is_empty() }).await;
         let Parts { shutdown, readiness, .. } = parts;
         Self { bus, rules, shutdown, readiness, address, _folder: folder }

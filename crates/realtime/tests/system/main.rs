@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod access;
+mod centrifuge;
 mod collector;
 mod crashes;
 mod doctor;
@@ -13,11 +14,13 @@ mod frames;
 mod gateway;
 mod healing;
 mod hostile;
+mod http_api;
 mod logs;
 mod metrics;
 mod orders;
 mod publishing;
 mod rolling;
+mod sessions;
 mod start;
 mod tail;
 mod traces;

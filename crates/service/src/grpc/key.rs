@@ -1,10 +1,13 @@
 //! API keys on gRPC: attached by callers of ours, together with the trace context, and checked at doors that
 //! others can reach.
 
-use std::task::{Context, Poll};
+use std::{
+    borrow::Cow,
+    task::{Context, Poll},
+};
 
 use futures_util::future::Either;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Uri};
 use platepal_auth::ApiKeys;
 use tonic::{Status, body::Body, metadata::AsciiMetadataValue, service::Interceptor};
 use tower::{Layer, Service};
@@ -52,32 +55,68 @@ impl Interceptor for AttachKey {
 }
 
 /// Refuses calls without a known key. Health is open: probes have no key.
+///
+/// Where no key is configured, which is on loopback only, pages in a browser on the same machine are refused: they
+/// could send plain requests there.
 #[derive(Debug, Clone)]
 pub(super) struct CheckKey {
     keys: ApiKeys,
 }
+
+/// Paths of plain HTTP.
+const HTTP: &str = "/api/";
 
 impl CheckKey {
     pub(super) fn new(keys: ApiKeys) -> Self {
         Self { keys }
     }
 
-    fn check(&self, path: &str, headers: &HeaderMap) -> Result<(), Status> {
-        if self.keys.is_empty() || path.starts_with("/grpc.health.v1.Health/") {
+    fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Status> {
+        if self.keys.is_empty() {
+            return match headers.contains_key(http::header::ORIGIN) {
+                true => Err(Status::permission_denied("pages in a browser have no business here")),
+                false => Ok(()),
+            };
+        }
+        if uri.path().starts_with("/grpc.health.v1.Health/") {
             return Ok(());
         }
-        let bearer = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let key = bearer
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()));
-        match key {
+        match key(uri, headers) {
             None => Err(Status::unauthenticated(
                 "no API key: send `authorization: Bearer KEY` or `x-api-key: KEY`, with a key of REALTIME_API_KEYS",
             )),
-            Some(key) if self.keys.check(key).is_some() => Ok(()),
+            Some(key) if self.keys.check(&key).is_some() => Ok(()),
             Some(_) => Err(Status::unauthenticated("this API key is not one of REALTIME_API_KEYS")),
         }
     }
+}
+
+/// The key of a call. Plain HTTP has two more places for it, as clients of Centrifugo's API use them.
+fn key<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_http = uri.path().starts_with(HTTP);
+    let authorization = text("authorization").and_then(|value| {
+        let apikey = value.strip_prefix("apikey ").filter(|_| is_http);
+        value.strip_prefix("Bearer ").or(apikey)
+    });
+    if let Some(key) = authorization.or_else(|| text("x-api-key")) {
+        return Some(key.into());
+    }
+    let query = uri.query().filter(|_| is_http)?;
+    url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "api_key").map(|(_, key)| key)
+}
+
+/// A refusal, as whoever is refused understands it.
+fn refusal(path: &str, status: &Status) -> Response<Body> {
+    if !path.starts_with(HTTP) {
+        return status.clone().into_http();
+    }
+    let mut response = Response::new(Body::new(format!("{}\n", status.message())));
+    *response.status_mut() = match status.code() {
+        tonic::Code::Unauthenticated => http::StatusCode::UNAUTHORIZED,
+        _ => http::StatusCode::FORBIDDEN,
+    };
+    response
 }
 
 impl<S> Layer<S> for CheckKey {
@@ -108,11 +147,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.check.check(request.uri().path(), request.headers()) {
+        match self.check.check(request.uri(), request.headers()) {
             Ok(()) => Either::Left(self.inner.call(request)),
             Err(status) => {
                 metrics::counter!("realtime_grpc_refused_keys_total").increment(1);
-                Either::Right(std::future::ready(Ok(status.into_http())))
+                Either::Right(std::future::ready(Ok(refusal(request.uri().path(), &status))))
             }
         }
     }

@@ -1,10 +1,12 @@
-//! Links: how the gateway and the edge reach a domain, wherever it runs.
+//! Links: how the gateway and the edge reach a domain, or an edge, wherever it runs.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use hyper_util::rt::TokioIo;
 use platepal_events::Domain;
-use platepal_proto::v1::domain_service_client::DomainServiceClient;
+use platepal_proto::v1::{
+    domain_service_client::DomainServiceClient, edge_service_client::EdgeServiceClient,
+};
 use tokio::{io::DuplexStream, sync::mpsc};
 use tonic::{
     service::interceptor::InterceptedService,
@@ -19,7 +21,7 @@ const PIPE_BYTES: usize = 64 * 1024;
 /// Connections of a pipe that wait to be accepted; a link opens one and keeps it.
 const PIPE_CONNECTIONS: usize = 16;
 
-/// A way to call one domain. Cheap to clone; connects when first used, and again after a break.
+/// A way to call one domain or one edge. Cheap to clone; connects when first used, and again after a break.
 #[derive(Debug, Clone)]
 pub struct Link {
     channel: Channel,
@@ -30,7 +32,7 @@ pub struct Link {
 #[derive(Debug)]
 pub struct MemoryDoor(pub(super) mpsc::Receiver<std::io::Result<DuplexStream>>);
 
-/// A link to a domain of this process, and the door at which the domain serves it.
+/// A link to a domain or an edge of this process, and the door at which it is served.
 pub fn memory(timeout: Duration) -> (Link, MemoryDoor) {
     let (sender, receiver) = mpsc::channel(PIPE_CONNECTIONS);
     let connector = tower::service_fn(move |_| {
@@ -38,7 +40,7 @@ pub fn memory(timeout: Duration) -> (Link, MemoryDoor) {
         async move {
             let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
             sender.send(Ok(theirs)).await.map_err(|_| {
-                std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "the domain has ended")
+                std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "what it leads to has ended")
             })?;
             Ok::<_, std::io::Error>(TokioIo::new(ours))
         }
@@ -51,7 +53,7 @@ pub fn memory(timeout: Duration) -> (Link, MemoryDoor) {
 }
 
 impl Link {
-    /// A link to a domain in another process. `key` opens its door.
+    /// A link to a domain or an edge in another process. `key` opens its door.
     pub fn remote(url: &Url, key: Option<&str>, timeout: Duration) -> Result<Self, String> {
         let endpoint = Endpoint::from_shared(url.to_string())
             .map_err(|why| why.to_string())?
@@ -70,6 +72,16 @@ impl Link {
         message_bytes_max: usize,
     ) -> DomainServiceClient<InterceptedService<Channel, AttachKey>> {
         DomainServiceClient::with_interceptor(self.channel.clone(), self.key.clone())
+            .max_decoding_message_size(message_bytes_max)
+            .max_encoding_message_size(message_bytes_max)
+    }
+
+    /// The client for what every edge answers.
+    pub fn edge(
+        &self,
+        message_bytes_max: usize,
+    ) -> EdgeServiceClient<InterceptedService<Channel, AttachKey>> {
+        EdgeServiceClient::with_interceptor(self.channel.clone(), self.key.clone())
             .max_decoding_message_size(message_bytes_max)
             .max_encoding_message_size(message_bytes_max)
     }

@@ -30,12 +30,14 @@ pub struct Server {
     parts: Parts,
     routes: RoutesBuilder,
     names: Vec<&'static str>,
+    /// Plain HTTP beside gRPC, on TCP.
+    http: Option<axum::Router>,
 }
 
 impl Server {
     /// A server without services yet.
     pub fn new(role: &'static str, parts: &Parts) -> Self {
-        Self { role, parts: parts.clone(), routes: Routes::builder(), names: Vec::new() }
+        Self { role, parts: parts.clone(), routes: Routes::builder(), names: Vec::new(), http: None }
     }
 
     /// Adds a service.
@@ -55,6 +57,22 @@ impl Server {
         self
     }
 
+    /// Adds plain HTTP, version 1 and 2, for a path in axum's words, at the same doors and with the same keys.
+    #[must_use]
+    pub fn with_http<S>(mut self, path: &'static str, service: S) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        let service = service.map_request(|request: http::Request<axum::body::Body>| request.map(Body::new));
+        self.http = Some(axum::Router::new().route_service(path, service));
+        self
+    }
+
     /// Serves at these doors until the shutdown, then lets running calls finish. Returns when listening.
     /// `fallback` gets the calls to services that were not added.
     pub async fn serve<F>(self, doors: Vec<Door>, fallback: Option<F>) -> Result<(), RoleError>
@@ -66,7 +84,8 @@ impl Server {
             + 'static,
         F::Future: Send + 'static,
     {
-        let Self { role, parts, mut routes, names } = self;
+        let Self { role, parts, mut routes, names, http } = self;
+        let has_http = http.is_some();
         let (health, health_service) = tonic_health::server::health_reporter();
         for name in names {
             health.set_service_status(name, tonic_health::ServingStatus::Serving).await;
@@ -79,6 +98,10 @@ impl Server {
             .map_err(|why| RoleError::Other(format!("reflection: {why}")))?;
         routes.add_service(reflection);
         let mut routes = routes.routes();
+        if let Some(http) = http {
+            let router = std::mem::take(routes.axum_router_mut());
+            *routes.axum_router_mut() = router.merge(http);
+        }
         if let Some(fallback) = fallback {
             let router = std::mem::take(routes.axum_router_mut());
             let fallback =
@@ -103,6 +126,7 @@ impl Server {
                         source,
                     })?;
                     tracing::info!(role, address = %listener.local_addr().unwrap_or(address), "gRPC is listening");
+                    let server = server.accept_http1(has_http);
                     let mut server = server.layer(CheckKey::new(parts.keys.clone())).layer(Calls);
                     let serving = server
                         .add_routes(routes.clone())
