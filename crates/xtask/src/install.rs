@@ -194,9 +194,10 @@ fn cent() -> Option<PathBuf> {
 }
 
 fn install_cent() -> Result<()> {
-    let pip = shown(venv().join("bin/pip"));
-    let package = format!("cent=={CENT_VERSION}");
-    run(command(&pip, ["install", "--quiet", "--disable-pip-version-check", package.as_str()]))
+    if !venv().join("bin/pip").is_file() {
+        make_venv()?;
+    }
+    pip(&[&format!("cent=={CENT_VERSION}")])
 }
 
 /// PostgreSQL's `initdb`, which distributions keep off `PATH`.

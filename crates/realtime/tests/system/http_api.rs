@@ -185,8 +185,14 @@ both_shapes! {
     async fn the_package_cent_works_unchanged(tier: Tier) {
         let mut client = Client::connect(&tier, Role::EDGE, &tier.token(7)).await;
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/system/http_api.py");
-        let python = tokio::process::Command::new(python())
+        let mut python = tokio::process::Command::new(python());
+        // Connections are to this machine.
+        for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            python.env_remove(proxy);
+        }
+        let python = python
             .arg(script)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .args([&url(&tier, "/api"), tier.api_key(), &client.id])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
