@@ -6,12 +6,14 @@
 //! the reader has: harmless. Events of others in the channel never move that place, so none is skipped; only
 //! when the log no longer reaches back that far, or is a new one, the place is the oldest that it does reach.
 
+mod calls;
 mod convert;
 mod orders;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use platepal_auth::Principal;
 use platepal_bus::Bus;
 use platepal_events::{Channel, ChannelKind, Event, EventId, Position, Timestamp};
@@ -19,7 +21,7 @@ use platepal_proto::v1;
 use platepal_service::{
     Clock,
     access::{Access, Grants},
-    domain::{Domain, Snapshot, Verdict, tell},
+    domain::{Domain, Sender, Snapshot, Verdict, tell},
     grpc::{bus_status, invalid},
     outbox::{OutboxError, Place},
 };
@@ -182,6 +184,13 @@ impl Domain for Orders {
         let (stream, existed) = self.store.revoke(user, channel, now).await.map_err(store_status)?;
         self.store.drain(&[stream], now).await.map_err(untold_status)?;
         Ok(existed)
+    }
+
+    async fn call(&self, sender: &Sender, method: &str, data: Bytes) -> Result<Bytes, Status> {
+        match method {
+            "get" => self.get(sender, &data).await,
+            _ => Err(Status::unimplemented(format!("orders have no method {method:?}"))),
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a client asks: history, presence, and what it sends to a domain.
 
-use platepal_testkit::{Tier, eventually};
+use platepal_proto::v1;
+use platepal_testkit::{Role, Shape, Tier, eventually};
 use serde_json::{Value, json};
 
 use crate::{
     BINARY,
     client::{Language, with_every_sdk},
-    publishing::{event, new_id, publish, publish_numbered},
+    publishing::{event, new_id, order_update, publish, publish_numbered, publish_order},
 };
 
 /// The event ids of a history.
@@ -102,6 +103,29 @@ async fn presence_tells_who_reads_a_channel() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn presence_tells_of_readers_on_every_edge() {
+    let tier = Tier::builder(BINARY).shape(Shape::Split).edges(2).start().await;
+    with_every_sdk(&tier, async |life| {
+        let chat = format!("chat:{}", life.user);
+        life.grant(&chat).await;
+        let ann = life.connected().await;
+        ann.subscribed(&chat).await;
+        let other_edge = tier.socket_url_of(Role::Edge(1), "/connection/websocket");
+        let staff = tier.token(life.user + 100).role("SUPPORT").sign();
+        let helper = life.client_at(json!(other_edge), json!({ "token": staff }), false).await;
+        helper.connect().await;
+        helper.subscribed(&chat).await;
+        for client in [&ann, &helper] {
+            let people = client.presence(&chat).await.unwrap();
+            assert_eq!(people.as_array().unwrap().len(), 2, "{life}: {people}");
+            let stats = client.presence_stats(&chat).await.unwrap();
+            assert_eq!(stats, json!({ "clients": 2, "users": 2 }), "{life}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_of_a_chat_are_told_who_comes_and_goes() {
     let tier = Tier::all_in_one(BINARY).await;
     with_every_sdk(&tier, async |life| {
@@ -155,6 +179,46 @@ async fn what_no_domain_takes_is_refused_and_the_connection_goes_on() {
         publish(&tier.grpc(), event(&id, &json!({})), &[&life.feed()]).await;
         client.ids_until(&life.feed(), &id).await;
         assert_eq!(client.all("connected").len(), 1, "{life}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_shown_to_whoever_may_read_its_channel() {
+    let tier = Tier::all_in_one(BINARY).await;
+    with_every_sdk(&tier, async |life| {
+        let order = 5000 + life.user;
+        let update = v1::OrderUpdate {
+            customer_id: life.user.to_string(),
+            ..order_update(order, v1::OrderStatus::Ready, 3)
+        };
+        publish_order(&tier.grpc(), update).await.unwrap();
+        let customer = life.connected().await;
+        for id in [json!(order), json!(order.to_string())] {
+            let shown = customer.rpc("orders.get", json!({ "order_id": id })).await.unwrap();
+            assert_eq!(
+                (&shown["payload"]["id"], &shown["status"]),
+                (&json!(order), &json!("READY")),
+                "{life}: {shown}"
+            );
+        }
+        let refused = customer.rpc("orders.get", json!({ "order_id": 1 })).await.unwrap_err();
+        assert_eq!(refused.code, 103, "{life}: {refused:?}");
+        for arguments in [json!({}), json!([]), json!({ "order_id": "a b" }), json!({ "order_id": -1 })] {
+            let refused = customer.rpc("orders.get", arguments).await.unwrap_err();
+            assert_eq!(refused.code, 107, "{life}: {refused:?}");
+        }
+
+        let stranger = life.client(&tier.token(life.user + 100).sign()).await;
+        stranger.connect().await;
+        let refused = stranger.rpc("orders.get", json!({ "order_id": order })).await.unwrap_err();
+        assert_eq!(refused.code, 103, "{life}: {refused:?}");
+
+        let staff = life.client(&tier.token(life.user + 200).role("SUPPORT").sign()).await;
+        staff.connect().await;
+        staff.rpc("orders.get", json!({ "order_id": order })).await.unwrap();
+        let unknown = staff.rpc("orders.get", json!({ "order_id": 4 })).await.unwrap_err();
+        assert_eq!(unknown.code, 107, "{life}: {unknown:?}");
     })
     .await;
 }

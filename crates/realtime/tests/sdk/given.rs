@@ -1,5 +1,6 @@
 //! Channels that the server gives without being asked: the user's own feeds, and what the token or Django names.
 
+use platepal_proto::v1;
 use platepal_testkit::{Proxy, Role, Tier};
 use serde_json::json;
 
@@ -75,6 +76,45 @@ async fn a_given_feed_is_made_whole_over_every_reconnect() {
             let live = publish_numbered(&tier.grpc(), &feed, round * 100 + 90..round * 100 + 93).await;
             all.extend([missed, live].concat());
             assert_eq!(client.ids_until(&feed, all.last().unwrap()).await, all, "{life}: {back}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn django_gives_takes_and_ends_what_is_connected() {
+    let tier = Tier::all_in_one(BINARY).await;
+    with_every_sdk(&tier, async |life| {
+        let client = life.connected().await;
+        let (chat, user_id) = (format!("chat:{}", life.user), life.user.to_string());
+        let selector = Some(v1::Selector { user_id, ..Default::default() });
+        let mut sessions = tier.grpc().sessions();
+        let subscribe =
+            v1::SubscribeRequest { selector: selector.clone(), channel: chat.clone(), expires_at: None };
+        sessions.subscribe(subscribe).await.unwrap();
+        assert_eq!(client.event_of("subscribed", &chat).await["server"], true);
+        let ids = publish_numbered(&tier.grpc(), &chat, 0..2).await;
+        assert_eq!(client.ids_until(&chat, &ids[1]).await, ids, "{life}");
+        let unsubscribe = v1::UnsubscribeRequest { selector: selector.clone(), channel: chat.clone() };
+        sessions.unsubscribe(unsubscribe).await.unwrap();
+        assert_eq!(client.event_of("unsubscribed", &chat).await["server"], true);
+
+        // A code of the range that means "come back", and then one of the range that does not.
+        for (code, stays_away) in [(3011, false), (4501, true)] {
+            let disconnect = v1::DisconnectRequest {
+                selector: selector.clone(),
+                code,
+                reason: "by the test".to_owned(),
+                except: Vec::new(),
+            };
+            sessions.disconnect(disconnect).await.unwrap();
+            if stays_away {
+                assert_eq!(client.disconnected().await, (4501, "by the test".to_owned()), "{life}");
+            } else {
+                client.count("connected", 2).await;
+                client.event("connecting").await;
+                assert_eq!(client.event("connecting").await["code"], 3011, "{life}");
+            }
         }
     })
     .await;
