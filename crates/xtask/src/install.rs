@@ -40,10 +40,10 @@ pub(crate) const FOR_TESTS: &[Need] = &[
         find: || place::program("cargo-nextest").map(shown),
         install: || cargo_install("cargo-nextest", NEXTEST_VERSION),
     },
-    // Debian's Node 18 is older than what the SDK's polyfills want; most systems have a newer one.
     Need {
-        name: "Node",
-        find: || quiet(command("node", ["--version"])),
+        name: "Node with npm",
+        // Debian keeps the two apart.
+        find: || quiet(command("npm", ["--version"])).and(quiet(command("node", ["--version"]))),
         install: || apt(&["nodejs", "npm"]),
     },
     Need { name: "centrifuge for JavaScript", find: || sdk_node().map(shown), install: install_sdk_node },
