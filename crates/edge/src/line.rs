@@ -41,7 +41,8 @@ impl Line {
     pub async fn ready(&mut self, hearing: bool) -> io::Result<()> {
         match self {
             Self::Socket(socket) => socket.ready(hearing).await,
-            Self::Stream(stream) => stream.ready(hearing).await,
+            // Boxed: nearly all lines are sockets, and all would have room for it.
+            Self::Stream(stream) => Box::pin(stream.ready(hearing)).await,
         }
     }
 

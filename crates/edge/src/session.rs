@@ -121,7 +121,8 @@ impl Session {
             wire,
             queue,
             user: None,
-            subscriptions: Vec::new(),
+            // One is what most connections have; a list that grows takes room for four.
+            subscriptions: Vec::with_capacity(1),
             work: Vec::new(),
             client: None,
             rate: Rate::new(settings.messages_burst, now),
@@ -472,5 +473,22 @@ impl Session {
             user.registration.leave(channel);
         }
         Some(self.subscriptions.swap_remove(place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: fn(&'static mut Session) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_waits_for_years_holds_little() {
+        // Bytes. There is one of each for every connection; look twice before allowing more.
+        assert!(size_of_future(|session| session.live()) <= 384);
+        assert!(size_of::<Session>() <= 640, "{}", size_of::<Session>());
+        assert!(size_of::<Subscription>() <= 160, "{}", size_of::<Subscription>());
     }
 }

@@ -6,12 +6,14 @@
 
 use std::{
     collections::VecDeque,
+    future::poll_fn,
     io::{self, IoSlice, Read, Write},
+    task::Poll,
 };
 
 use bytes::Bytes;
 use platepal_service::Clock;
-use tokio::{io::Interest, net::TcpStream};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{
     Error, Message,
     protocol::{Role, WebSocketConfig, WebSocketContext},
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// Capacity of a connection's read buffer, in bytes; it grows for a larger message.
-const READ_BUFFER_BYTES: usize = 512;
+const READ_BUFFER_BYTES: usize = 128;
 /// Pongs that wait for a client which pings without reading; then its pings go unanswered.
 const CONTROL_BYTES_MAX: usize = 1024;
 /// What a message may be longer on the wire than in itself, in bytes: the heads of its frames.
@@ -104,15 +106,20 @@ impl Socket {
         }
     }
 
-    /// Waits until there is something to read (if `hearing`), or room to write if something waits.
+    /// Waits until there is something to read (if `hearing`), or room to write if something waits. Polls the
+    /// stream itself: a future of tokio's for it would be half of what a waiting connection holds.
     pub async fn ready(&self, hearing: bool) -> io::Result<()> {
-        let interest = match (hearing, self.is_writing()) {
-            (true, true) => Interest::READABLE | Interest::WRITABLE,
-            (true, false) => Interest::READABLE,
-            (false, true) => Interest::WRITABLE,
-            (false, false) => return std::future::pending().await,
-        };
-        self.stream.ready(interest).await.map(drop)
+        let writing = self.is_writing();
+        poll_fn(|context| {
+            if hearing && let Poll::Ready(ready) = self.stream.poll_read_ready(context) {
+                return Poll::Ready(ready);
+            }
+            if writing && let Poll::Ready(ready) = self.stream.poll_write_ready(context) {
+                return Poll::Ready(ready);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     pub fn is_writing(&self) -> bool {
@@ -188,10 +195,8 @@ impl Socket {
                 self.batch.push_back(Outgoing::plain(std::mem::take(&mut self.control).into()));
             }
             if self.batch.is_empty() {
-                if self.batch.capacity() > 8 {
-                    // An idle connection keeps no buffer.
-                    self.batch = VecDeque::new();
-                }
+                // An idle connection keeps no buffer.
+                self.batch = VecDeque::new();
                 return Ok(progress);
             }
             let mut skip = self.written;

@@ -27,7 +27,7 @@ pub(crate) struct Announced {
 
 impl Announced {
     /// Says that somebody has come, if the channel's readers may know of each other's coming and going.
-    pub fn join(edge: &Arc<Edge>, channel: &Channel, user: &User) -> Option<Self> {
+    pub fn join(edge: &Arc<Edge>, channel: &Channel, user: &User) -> Option<Box<Self>> {
         if !channel.kind().tells_presence() {
             return None;
         }
@@ -36,7 +36,7 @@ impl Announced {
             client: edge.sessions.client_name(user.registration.id()),
             conn_info: user.principal.info.as_deref().map(|info| info.to_owned().into()).unwrap_or_default(),
         };
-        let announced = Self { edge: Arc::clone(edge), channel: channel.clone(), info };
+        let announced = Box::new(Self { edge: Arc::clone(edge), channel: channel.clone(), info });
         announced.say(JOINED);
         Some(announced)
     }

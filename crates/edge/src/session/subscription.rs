@@ -45,7 +45,7 @@ pub(crate) struct Subscription {
     /// The right was the owner's to give: it is asked again after a revocation.
     pub asked: bool,
     /// It was said who came.
-    pub _announced: Option<Announced>,
+    pub _announced: Option<Box<Announced>>,
 }
 
 impl Subscription {
