@@ -112,14 +112,15 @@ impl Edge {
             match instruction {
                 Instruction::Disconnect { code, reason, .. } => {
                     let close = Code::Disconnected.because(reason.clone());
-                    queue.close(code.map_or(close.clone(), |code| close.numbered(code)));
+                    let close = code.map_or(close.clone(), |code| close.numbered(code));
+                    queue.order(Order::End(close));
                 }
                 Instruction::Subscribe { channel, until, .. } => {
                     queue.order(Order::Subscribe(channel.clone(), *until));
                 }
                 Instruction::Unsubscribe { channel, .. } => queue.order(Order::Unsubscribe(channel.clone())),
                 Instruction::Refresh { until: Some(until), .. } => queue.order(Order::ExpireAt(*until)),
-                Instruction::Refresh { until: None, .. } => queue.close(Code::Expired),
+                Instruction::Refresh { until: None, .. } => queue.order(Order::End(Code::Expired.into())),
             }
         }
     }

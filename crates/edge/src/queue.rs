@@ -78,6 +78,8 @@ pub(crate) enum Order {
     Unsubscribe(Channel),
     /// End at this moment, in place of the token's expiry.
     ExpireAt(Timestamp),
+    /// End now, without what waits.
+    End(Close),
 }
 
 /// What a connection takes out at once.

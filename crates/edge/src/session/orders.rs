@@ -19,6 +19,7 @@ impl Session {
             match order {
                 Order::Recheck => self.recheck(),
                 Order::Missed(channel) => self.missed(&channel),
+                Order::End(close) => self.close(&close),
                 Order::ExpireAt(moment) => {
                     self.expire_at(moment);
                     if let Some(user) = &self.user {

@@ -1,12 +1,16 @@
 //! What a client may send and hold, and what happens beyond.
 
 use bytes::Bytes;
+use platepal_events::Timestamp;
+use platepal_service::instruction::{Instruction, Whom};
 use platepal_testkit::{Next, PATIENCE};
 use serde_json::json;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    house::{House, event, id},
+    centrifuge::Client,
+    house::{House, event, id, sized},
     wire::{Wire, handshake},
 };
 
@@ -216,4 +220,36 @@ async fn a_connection_that_is_old_or_idle_is_told_to_come_back() {
         let (code, reason) = socket.closed().await;
         assert_eq!(code, 1012, "{setting}: {reason}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_disconnected_like_any_other() {
+    let house = House::with(&[
+        ("REALTIME_EDGE_QUEUE_BYTES", "64MiB"),
+        ("REALTIME_EDGE_WRITE_TIMEOUT", "300s"),
+        ("REALTIME_EDGE_STALL_TIMEOUT", "600s"),
+        ("REALTIME_EDGE_PONG_TIMEOUT", "300s"),
+    ])
+    .await;
+    house.allow(7, "chat:1");
+    house.allow(8, "chat:1");
+    let stalled = house.connect("/ws/chat/1", 8).receive_buffer(4096).open().await;
+    // More than both kernels hold.
+    for number in 0..200 {
+        house.publish("chat:1", &sized(&format!("large-{number}"), 60_000)).await;
+    }
+    let mut client = Client::connect(&house, 7).await;
+    let mut readers = async || {
+        let reply = client.ask(json!({ "id": 2, "presence_stats": { "channel": "chat:1" } })).await;
+        reply["presence_stats"]["num_clients"].as_u64()
+    };
+    assert_eq!(readers().await, Some(1));
+    let whom = Whom { user: Some("8".into()), ..Whom::default() };
+    let order = Instruction::Disconnect { whom, code: None, reason: "banned".into(), except: vec![] };
+    order.give(&*house.bus, Timestamp::from_micros(0)).await.unwrap();
+    let began = Instant::now();
+    while readers().await != Some(0) {
+        assert!(began.elapsed() < PATIENCE, "it still reads");
+    }
+    drop(stalled);
 }
