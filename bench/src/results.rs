@@ -134,6 +134,10 @@ pub struct Storm {
     pub lost: u64,
     /// Attempts that the server refused.
     pub refusals: u64,
+    /// CPU seconds of the server from the return of the first until everything was recovered.
+    pub server_seconds: f64,
+    /// The same of the clients.
+    pub load_seconds: f64,
 }
 
 /// From publishing to reading, in microseconds.

@@ -4,7 +4,7 @@
 //! Writes tables and plots into the docs. What each measure is: `bench/src/measures/`; who the peers are:
 //! `bench/src/peers.rs`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use bench::{
@@ -84,6 +84,8 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         .collect();
     let bar = ProgressBar::new((peers.len() * (1 + measures.len())) as u64);
     bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}")?);
+    // The clock goes on while a build takes its minutes.
+    bar.enable_steady_tick(Duration::from_secs(1));
     let mut run = Run {
         machine: Machine::here(open_files),
         command: command(arguments),
@@ -92,7 +94,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         peers: BTreeMap::new(),
     };
     for peer in &peers {
-        bar.set_message(format!("{}: installing", peer.title()));
+        bar.set_message(format!("{}: installing what is missing, minutes the first time", peer.title()));
         let mut findings = Findings::default();
         match peer.install().await {
             Ok(version) => findings.version = version,

@@ -33,6 +33,7 @@ pub(super) async fn measure(peer: Peer, plan: &Plan) -> anyhow::Result<Storm> {
     tokio::time::sleep(NOTICED.saturating_sub(cut.elapsed())).await;
     let (missed, sum) = stage.publisher.taken();
 
+    let since = stage.since()?;
     let began = stage.swarm.come_back().await?;
     let opened = |counts: &Counts| counts.opened.load(Ordering::Relaxed) >= plan.storm_clients;
     let are_back = stage.swarm.until(opened, BACK).await;
@@ -45,6 +46,7 @@ pub(super) async fn measure(peer: Peer, plan: &Plan) -> anyhow::Result<Storm> {
         counts.trouble().unwrap_or_default()
     );
     let got = stage.until_got(missed, QUIET).await;
+    let spent = since.spent()?;
     let got_sum = counts.sum.load(Ordering::Relaxed);
     ensure!(got < missed || (got, got_sum) == (missed, sum), "other events came than were missed");
     let seconds = |micros: u64| micros.saturating_sub(began) as f64 / 1e6;
@@ -57,6 +59,8 @@ pub(super) async fn measure(peer: Peer, plan: &Plan) -> anyhow::Result<Storm> {
         missed,
         lost: missed - got,
         refusals: counts.retries.load(Ordering::Relaxed),
+        server_seconds: spent.server.as_secs_f64(),
+        load_seconds: spent.load.as_secs_f64(),
     })
 }
 

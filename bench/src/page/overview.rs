@@ -77,6 +77,9 @@ pub(super) fn table(run: &Run) -> String {
             )
         },
     );
+    row("– CPU-s of server / clients".into(), &|f| {
+        show(f.storm.as_ref(), |storm| [storm.server_seconds, storm.load_seconds].map(number).join(" / "))
+    });
     row("latency p50 / p99 / p99.9, ms".into(), &|f| {
         show(f.latency.as_ref(), |latency| {
             [latency.p50, latency.p99, latency.p999].map(|micros| number(micros as f64 / 1e3)).join(" / ")
