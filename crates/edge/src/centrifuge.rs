@@ -140,7 +140,6 @@ impl Session {
         if self.is_closing() {
             return;
         }
-
         let Some(client) = &mut self.client else { return };
         if (is_socket && kind != self.wire) || client.encoding.is_blank(&frame) {
             return self.close(&Code::BadRequest.into());

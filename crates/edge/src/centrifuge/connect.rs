@@ -7,7 +7,7 @@ use platepal_events::{Channel, ChannelKind};
 
 use super::{
     Done, Phase, VERSION,
-    errors::{Refusal, because, error},
+    errors::{Refusal, because, error, within},
     messages::{ConnectRequest, ConnectResult, Reply, SubscribeRequest},
     subscribe::{Joining, Subscribed},
     tokens::seconds_until,
@@ -47,10 +47,7 @@ impl Session {
             secret: client.secret.clone(),
         };
         let limit = self.edge.settings.opening_timeout;
-        self.spawn(async move {
-            let connected = tokio::time::timeout(limit, connecting.attempt(request)).await;
-            Done::Connected(id, connected.unwrap_or_else(|_| Err(error(100).into())))
-        });
+        self.spawn(async move { Done::Connected(id, within(limit, connecting.attempt(request)).await) });
     }
 
     pub(super) fn connected(&mut self, id: u32, result: Result<Connected, Refusal>) {
@@ -65,10 +62,7 @@ impl Session {
             }
         };
         let now = self.edge.clock.now();
-        let grace = i64::try_from(self.edge.settings.refresh_grace.as_millis()).unwrap_or(i64::MAX);
-        let end = user.principal.expires_at.plus_millis(grace);
-        user.registration.expires_at(end);
-        self.expire_at(end);
+        self.expire_with(&user.principal, &user.registration);
         let Some(client) = &mut self.client else { return };
         client.phase = Phase::Connected;
         let sessions = &self.edge.sessions;

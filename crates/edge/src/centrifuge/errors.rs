@@ -1,6 +1,6 @@
 //! What is said when a command fails: the protocol's numbers, each with its words.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use tonic::Status;
 
@@ -45,6 +45,14 @@ impl From<ErrorReply> for Refusal {
     fn from(error: ErrorReply) -> Self {
         Self::Error(error)
     }
+}
+
+/// The outcome of a command's work; what takes longer than it may is worth another attempt.
+pub(super) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(error(100).into()))
 }
 
 /// What a command that is about one channel says, where a connection for that channel alone would be closed.

@@ -6,9 +6,9 @@ use platepal_proto::v1;
 
 use super::{
     Done,
-    errors::{error, of_close},
+    errors::error,
     messages::{ClientInfo, PresenceResult, PresenceStatsResult, Reply},
-    subscribe::named,
+    subscribe::{check_reader, named},
 };
 use crate::session::{Session, User};
 
@@ -26,10 +26,7 @@ impl Session {
         let (edge, user) = (Arc::clone(&self.edge), user.clone());
         self.spawn(async move {
             let answer = async {
-                if !is_reader {
-                    let check = edge.access.check(&user.principal, &user.token, &channel).await;
-                    check.map_err(|close| of_close(&close))?;
-                }
+                check_reader(&edge, &user, &channel, is_reader).await?;
                 let request = v1::ConnectedRequest {
                     channel: channel.to_string(),
                     limit: CLIENTS_MAX,

@@ -8,7 +8,7 @@ use platepal_events::{Channel, Position, Timestamp};
 
 use super::{
     Done,
-    errors::{Refusal, because, error, of_close},
+    errors::{Refusal, because, error, of_close, within},
     messages::{Empty, Publication, Push, Reply, Subscribe, SubscribeRequest, SubscribeResult},
     tokens::{in_time, seconds_until},
 };
@@ -57,8 +57,8 @@ impl Session {
         let joining = Joining::new(&self.edge, &self.queue, self.wire, user, Role::Client);
         let limit = self.edge.settings.opening_timeout;
         self.spawn(async move {
-            let subscribed = tokio::time::timeout(limit, joining.subscribe(&channel, &request)).await;
-            Done::Subscribed { id, channel, result: subscribed.unwrap_or_else(|_| Err(error(100).into())) }
+            let result = within(limit, joining.subscribe(&channel, &request)).await;
+            Done::Subscribed { id, channel, result }
         });
     }
 
@@ -128,9 +128,8 @@ impl Session {
         let joining = Joining::new(&self.edge, &self.queue, self.wire, user, Role::Server);
         let limit = self.edge.settings.opening_timeout;
         self.spawn(async move {
-            let joined =
-                tokio::time::timeout(limit, joining.join(&channel, &SubscribeRequest::default())).await;
-            let joined = joined.unwrap_or_else(|_| Err(error(100).into())).map(|mut joined| {
+            let request = SubscribeRequest::default();
+            let joined = within(limit, joining.join(&channel, &request)).await.map(|mut joined| {
                 joined.subscription.expires_at = until.map(|until| in_time(until, joining.edge.clock.now()));
                 joined
             });
@@ -156,6 +155,20 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether somebody may read a channel; whoever reads it already may.
+pub(super) async fn check_reader(
+    edge: &Edge,
+    user: &User,
+    channel: &Channel,
+    is_reader: bool,
+) -> Result<(), Refusal> {
+    if is_reader {
+        return Ok(());
+    }
+    let check = edge.access.check(&user.principal, &user.token, channel).await;
+    check.map_err(|close| of_close(&close).into())
 }
 
 /// A channel by its exact name: pushes carry it, and clients compare.

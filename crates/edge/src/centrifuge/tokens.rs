@@ -15,6 +15,7 @@ use super::{
 use crate::{
     close::Code,
     session::{Session, User},
+    sessions::Registration,
 };
 
 /// A new right, and the token that gives it.
@@ -53,18 +54,26 @@ impl Session {
         });
     }
 
+    /// The connection ends with its token, and the time that its client is given to renew it.
+    pub(super) fn expire_with(&mut self, principal: &Principal, registration: &Registration) {
+        let grace = i64::try_from(self.edge.settings.refresh_grace.as_millis()).unwrap_or(i64::MAX);
+        let end = principal.expires_at.plus_millis(grace);
+        registration.expires_at(end);
+        self.expire_at(end);
+    }
+
     pub(super) fn refreshed(&mut self, id: u32, result: Result<Refreshed, Refusal>) {
         let (principal, token) = match result {
             Ok(Refreshed::Connection(principal, token)) => (*principal, token),
             Ok(Refreshed::Channel(_)) => return,
             Err(refusal) => return self.refused(id, refusal),
         };
-        let grace = i64::try_from(self.edge.settings.refresh_grace.as_millis()).unwrap_or(i64::MAX);
-        let (now, end) = (self.edge.clock.now(), principal.expires_at.plus_millis(grace));
-        let ttl = seconds_until(principal.renew_at, now);
-        self.expire_at(end);
+        let ttl = seconds_until(principal.renew_at, self.edge.clock.now());
+        let Some(registration) = self.user.as_ref().map(|user| Arc::clone(&user.registration)) else {
+            return;
+        };
+        self.expire_with(&principal, &registration);
         let Some(user) = &mut self.user else { return };
-        user.registration.expires_at(end);
         user.principal = Arc::new(principal);
         user.token = token;
         let client = self.edge.sessions.client_name(user.registration.id());

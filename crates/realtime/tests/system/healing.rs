@@ -6,7 +6,7 @@ use rand::Rng;
 
 use crate::{
     both_shapes,
-    publishing::{event, new_id, publish, publish_numbered, publish_until_kept},
+    publishing::{event, new_id, publish, publish_numbered, publish_until, publish_until_kept},
 };
 
 /// Clients that are cut at random while events are published, and how often each.
@@ -34,19 +34,7 @@ both_shapes! {
         }
         let channels: Vec<String> = readers.iter().map(|(_, channel)| channel.clone()).collect();
         let stop = tokio_util::sync::CancellationToken::new();
-        let publisher = {
-            let (clients, channels, stop) = (clients.clone(), channels.clone(), stop.clone());
-            tokio::spawn(async move {
-                let names: Vec<&str> = channels.iter().map(String::as_str).collect();
-                let mut ids = Vec::new();
-                while !stop.is_cancelled() {
-                    let id = new_id();
-                    publish(&clients, event(&id, &serde_json::json!({ "number": ids.len() })), &names).await;
-                    ids.push(id);
-                }
-                ids
-            })
-        };
+        let publisher = tokio::spawn(publish_until(clients.clone(), channels.clone(), stop.clone()));
         let mut random = rng(seed);
         for _ in 0..CUTS {
             // A cut somewhere in the stream: after a random number of further frames of a random client.

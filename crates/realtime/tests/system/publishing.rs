@@ -3,6 +3,7 @@
 use platepal_proto::v1;
 use platepal_testkit::Clients;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// An event of a type that no domain owns, so that nothing but the bus decides its order.
@@ -46,6 +47,22 @@ pub(crate) async fn publish_numbered(
     for number in numbers {
         let id = new_id();
         publish(clients, event(&id, &serde_json::json!({ "number": number })), &[channel]).await;
+        ids.push(id);
+    }
+    ids
+}
+
+/// Publishes numbered events to all of these channels until it is told to stop, and gives their ids.
+pub(crate) async fn publish_until(
+    clients: Clients,
+    channels: Vec<String>,
+    stop: CancellationToken,
+) -> Vec<String> {
+    let names: Vec<&str> = channels.iter().map(String::as_str).collect();
+    let mut ids = Vec::new();
+    while !stop.is_cancelled() {
+        let id = new_id();
+        publish(&clients, event(&id, &serde_json::json!({ "number": ids.len() })), &names).await;
         ids.push(id);
     }
     ids

@@ -3,7 +3,7 @@
 use platepal_testkit::{Balancer, PlatePalClient, Role, Shape, Tier};
 use tokio_util::sync::CancellationToken;
 
-use crate::publishing::{event, new_id, publish, publish_numbered};
+use crate::publishing::{publish_numbered, publish_until};
 
 const CLIENTS: u64 = 90;
 const EDGES: [Role; 2] = [Role::Edge(0), Role::Edge(1)];
@@ -49,19 +49,7 @@ async fn edges_that_are_restarted_one_by_one_move_their_clients_and_lose_nothing
     assert!(connections(&tier).await.iter().all(|count| *count > 0.0), "both edges have clients");
 
     let stop = CancellationToken::new();
-    let publisher = {
-        let (clients, channels, stop) = (tier.grpc(), channels.clone(), stop.clone());
-        tokio::spawn(async move {
-            let names: Vec<&str> = channels.iter().map(String::as_str).collect();
-            let mut ids = Vec::new();
-            while !stop.is_cancelled() {
-                let id = new_id();
-                publish(&clients, event(&id, &serde_json::json!({ "number": ids.len() })), &names).await;
-                ids.push(id);
-            }
-            ids
-        })
-    };
+    let publisher = tokio::spawn(publish_until(tier.grpc(), channels.clone(), stop.clone()));
     for edge in EDGES {
         let here = tier.metric(edge, "realtime_edge_connections").await;
         tier.terminate(edge);
