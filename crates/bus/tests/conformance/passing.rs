@@ -6,12 +6,16 @@ pub async fn a_passing_event_goes_to_all_who_listen_and_to_nobody_who_comes_late
     let bus = house.open(&[]).await;
     let seven = channel("customer:7");
     // Nobody listens, and that is no error.
+    bus.pass(&channel("customer:9"), &event("unheard")).await.unwrap();
+    // It is on its way when `pass` is answered; whoever has heard it knows that it has been told to all.
+    let mut witness = bus.subscribe(&seven).await.unwrap();
     bus.pass(&seven, &event("early")).await.unwrap();
+    assert_eq!(next_passing(&mut witness).await.id.as_str(), "early");
     let mut first = bus.subscribe(&seven).await.unwrap();
     let mut second = bus.subscribe(&seven).await.unwrap();
     let mut elsewhere = bus.subscribe(&channel("customer:8")).await.unwrap();
     bus.pass(&seven, &event("now")).await.unwrap();
-    for subscription in [&mut first, &mut second] {
+    for subscription in [&mut witness, &mut first, &mut second] {
         assert_eq!(next_passing(subscription).await.id.as_str(), "now");
     }
     let mut late = bus.subscribe(&seven).await.unwrap();
