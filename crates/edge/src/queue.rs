@@ -6,10 +6,13 @@
 //!
 //! Invariant: pushing never waits, and nothing is dropped without the connection being closed.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, LazyLock},
+};
 
 use bytes::Bytes;
-use metrics::{counter, histogram};
+use metrics::{Histogram, counter, histogram};
 use parking_lot::Mutex;
 use platepal_events::{Channel, Timestamp};
 use platepal_service::{Clock, trace::Sampled};
@@ -19,6 +22,11 @@ use crate::close::{Close, Code};
 
 /// Orders that wait for one connection.
 const ORDERS_MAX: usize = 256;
+
+/// Looked up once: it is recorded with each delivery.
+static PUBLISH_TO_WRITE: LazyLock<Histogram> =
+    LazyLock::new(|| histogram!("realtime_edge_publish_to_write_seconds"));
+static QUEUE_FRAMES: LazyLock<Histogram> = LazyLock::new(|| histogram!("realtime_edge_queue_frames"));
 
 /// The most that a queue holds.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +57,7 @@ impl Outgoing {
         let Some(kept_at) = self.kept_at else { return };
         let now = *now.get_or_insert_with(|| clock.now());
         let seconds = (now.micros() - kept_at.micros()).max(0) as f64 / 1e6;
-        histogram!("realtime_edge_publish_to_write_seconds").record(seconds);
+        PUBLISH_TO_WRITE.record(seconds);
         if let Some(sampled) = &self.sampled {
             sampled.written(kept_at, now);
         }
@@ -160,6 +168,9 @@ impl Queue {
         let mut state = self.state.lock();
         state.bytes = 0;
         state.latest_waiting = 0;
+        if !state.frames.is_empty() {
+            QUEUE_FRAMES.record(state.frames.len() as f64);
+        }
         Taken {
             frames: std::mem::take(&mut state.frames),
             close: state.close.clone(),

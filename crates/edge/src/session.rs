@@ -12,7 +12,7 @@ mod work;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use metrics::{counter, histogram};
+use metrics::counter;
 use platepal_auth::Principal;
 use platepal_events::{Channel, Timestamp};
 use rand::Rng;
@@ -202,7 +202,6 @@ impl Session {
             let more = self.next_pages();
             let taken = self.queue.take();
             if !taken.frames.is_empty() {
-                histogram!("realtime_edge_queue_frames").record(taken.frames.len() as f64);
                 self.active_at = Instant::now();
                 self.line.extend(taken.frames);
             }

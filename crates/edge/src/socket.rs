@@ -199,15 +199,7 @@ impl Socket {
                 self.batch = VecDeque::new();
                 return Ok(progress);
             }
-            let mut skip = self.written;
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let mut count = 0;
-            for (slice, outgoing) in slices.iter_mut().zip(&self.batch) {
-                *slice = IoSlice::new(outgoing.frame.get(skip..).unwrap_or_default());
-                skip = 0;
-                count += 1;
-            }
-            match self.stream.try_write_vectored(slices.get(..count).unwrap_or_default()) {
+            match self.try_write() {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(bytes) => {
                     progress = true;
@@ -217,6 +209,22 @@ impl Socket {
                 Err(why) => return Err(why),
             }
         }
+    }
+
+    /// What fits into one call. A frame alone, the usual case, spares the kernel a list of one.
+    fn try_write(&self) -> io::Result<usize> {
+        let mut waiting = self.batch.iter().map(|outgoing| &*outgoing.frame);
+        let first = waiting.next().and_then(|frame| frame.get(self.written..)).unwrap_or_default();
+        if self.batch.len() == 1 {
+            return self.stream.try_write(first);
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let mut count = 0;
+        for (slice, frame) in slices.iter_mut().zip(std::iter::once(first).chain(waiting)) {
+            *slice = IoSlice::new(frame);
+            count += 1;
+        }
+        self.stream.try_write_vectored(slices.get(..count).unwrap_or_default())
     }
 
     fn advance(&mut self, bytes: usize, clock: Clock) {
