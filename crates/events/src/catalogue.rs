@@ -12,16 +12,19 @@ const TYPE_CHARS_MAX: usize = 64;
 pub enum Domain {
     /// Orders: status, versions, timers, and who may read the feeds.
     Orders,
+    /// Tracking: riders' positions, deliveries, job offers, trails.
+    Tracking,
 }
 
 impl Domain {
     /// Every domain.
-    pub const ALL: [Self; 1] = [Self::Orders];
+    pub const ALL: [Self; 2] = [Self::Orders, Self::Tracking];
 
     /// Its name: a role of the binary, and the word in settings and metrics.
     pub fn word(self) -> &'static str {
         match self {
             Self::Orders => "orders",
+            Self::Tracking => "tracking",
         }
     }
 }
@@ -50,6 +53,7 @@ const fn latest(name: &'static str, owner: Option<Domain>) -> Known {
 }
 
 const ORDERS: Option<Domain> = Some(Domain::Orders);
+const TRACKING: Option<Domain> = Some(Domain::Tracking);
 
 /// Every type that the frontends handle or a domain makes.
 const KNOWN: &[Known] = &[
@@ -71,19 +75,20 @@ const KNOWN: &[Known] = &[
     log("restaurant_alert", ORDERS),
     log("restaurant_status", ORDERS),
     log("restaurant.high_rejection_rate", ORDERS),
-    log("delivery.assigned", None),
-    log("delivery.status_changed", None),
-    log("delivery.escalation", None),
-    log("delivery.no_rider_available", None),
-    latest("rider_location", None),
-    log("job_offer", None),
-    log("offer.accepted", None),
-    log("offer.declined", None),
-    log("offer.expired", None),
-    log("offer.cancelled", None),
-    log("surge_alert", None),
-    log("shift_reminder", None),
-    log("high_priority_alert", None),
+    log("delivery.assigned", TRACKING),
+    log("delivery.status_changed", TRACKING),
+    log("delivery.escalation", TRACKING),
+    log("delivery.no_rider_available", TRACKING),
+    latest("rider_location", TRACKING),
+    latest("rider_left", TRACKING),
+    log("job_offer", TRACKING),
+    log("offer.accepted", TRACKING),
+    log("offer.declined", TRACKING),
+    log("offer.expired", TRACKING),
+    log("offer.cancelled", TRACKING),
+    log("surge_alert", TRACKING),
+    log("shift_reminder", TRACKING),
+    log("high_priority_alert", TRACKING),
     log("menu.updated", None),
     log("item_sold_out", None),
     log("inventory_low", None),

@@ -24,6 +24,10 @@ pub enum ChannelKind {
     Menu,
     /// One order.
     Order,
+    /// One delivery on its way: the rider's position, ahead and ETA.
+    Track,
+    /// The riders in one geohash cell.
+    Area,
     /// Everybody who is signed in.
     All,
     /// What the tier's own processes tell each other of sessions and grants. Nobody outside can name it.
@@ -32,7 +36,7 @@ pub enum ChannelKind {
 
 impl ChannelKind {
     /// Every kind that can be named from outside.
-    pub const PUBLIC: [Self; 8] = [
+    pub const PUBLIC: [Self; 10] = [
         Self::Customer,
         Self::Restaurant,
         Self::Rider,
@@ -40,6 +44,8 @@ impl ChannelKind {
         Self::Chat,
         Self::Menu,
         Self::Order,
+        Self::Track,
+        Self::Area,
         Self::All,
     ];
 
@@ -53,6 +59,8 @@ impl ChannelKind {
             Self::Chat => "chat",
             Self::Menu => "menu",
             Self::Order => "order",
+            Self::Track => "track",
+            Self::Area => "area",
             Self::All => "all",
             Self::Sessions => "sessions",
         }
@@ -85,8 +93,11 @@ impl ChannelKind {
 
     /// The domain that decides who may read it.
     pub fn owner(self) -> Domain {
-        // Until a domain of their own exists, orders answers for every kind.
-        Domain::Orders
+        match self {
+            Self::Rider | Self::Track | Self::Area => Domain::Tracking,
+            // Until a domain of their own exists, orders answers for the others.
+            _ => Domain::Orders,
+        }
     }
 
     fn from_word(word: &str) -> Option<Self> {
@@ -119,7 +130,7 @@ pub struct Channel {
 pub enum ChannelError {
     /// The word before the colon is unknown.
     #[error(
-        "{0:?} is not a channel: it starts with none of customer, restaurant, rider, admin, chat, menu, order, all"
+        "{0:?} is not a channel: it starts with none of customer, restaurant, rider, admin, chat, menu, order, track, area, all"
     )]
     UnknownKind(String),
     /// A kind that needs an id has none, or the other way round.
@@ -267,7 +278,7 @@ mod tests {
         }
 
         #[test]
-        fn every_valid_name_comes_back_whole(kind in 0usize..8, id in "[A-Za-z0-9_-]{1,64}") {
+        fn every_valid_name_comes_back_whole(kind in 0usize..10, id in "[A-Za-z0-9_-]{1,64}") {
             let Some(kind) = ChannelKind::PUBLIC.get(kind).copied() else { return Ok(()) };
             let id = if kind.has_id() { id.as_str() } else { "" };
             let channel = Channel::new(kind, id).expect("valid parts");

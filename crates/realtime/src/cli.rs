@@ -30,6 +30,8 @@ pub(crate) enum Role {
     Gateway,
     /// The orders domain
     Orders,
+    /// The tracking domain
+    Tracking,
 }
 
 impl Role {
@@ -42,6 +44,7 @@ impl Role {
     pub(crate) fn of(domain: Domain) -> Self {
         match domain {
             Domain::Orders => Self::Orders,
+            Domain::Tracking => Self::Tracking,
         }
     }
 }

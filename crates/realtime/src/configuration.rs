@@ -19,10 +19,11 @@ pub(crate) struct Configuration {
     pub(crate) edges: platepal_service::edges::Settings,
     pub(crate) gateway: platepal_gateway::Settings,
     pub(crate) orders: platepal_orders::Settings,
+    pub(crate) tracking: platepal_tracking::Settings,
 }
 
 /// Every group: its title and its settings, in the order of the reference page.
-fn groups() -> [(&'static str, &'static [Spec]); 10] {
+fn groups() -> [(&'static str, &'static [Spec]); 11] {
     fn group<G: Group>() -> (&'static str, &'static [Spec]) {
         (G::TITLE, G::SPECS)
     }
@@ -35,6 +36,7 @@ fn groups() -> [(&'static str, &'static [Spec]); 10] {
         group::<platepal_gateway::Settings>(),
         group::<platepal_bus::Settings>(),
         group::<platepal_orders::Settings>(),
+        group::<platepal_tracking::Settings>(),
         group::<platepal_service::access::Settings>(),
         group::<platepal_service::trace::Settings>(),
     ]
@@ -82,7 +84,7 @@ impl Configuration {
         let service = reader.read();
         let (keys, bus, tokens, access) = (reader.read(), reader.read(), reader.read(), reader.read());
         let (edge, gateway, orders, traces) = (reader.read(), reader.read(), reader.read(), reader.read());
-        let edges = reader.read();
+        let (edges, tracking) = (reader.read(), reader.read());
         Some(Self {
             service: service?,
             keys: keys?,
@@ -94,6 +96,7 @@ impl Configuration {
             edges: edges?,
             gateway: gateway?,
             orders: orders?,
+            tracking: tracking?,
         })
     }
 
@@ -104,6 +107,7 @@ impl Configuration {
         self.access.check(reader);
         self.traces.check(reader);
         self.orders.check(reader);
+        self.tracking.check(reader);
         if runs(Role::Edge) {
             self.tokens.check(reader);
             self.edge.check(reader);

@@ -244,6 +244,10 @@ async fn start_roles(
                 let access = configuration.access.clone();
                 platepal_orders::run(configuration.orders.clone(), access, parts, doors).await?;
             }
+            Domain::Tracking => {
+                let access = configuration.access.clone();
+                platepal_tracking::run(configuration.tracking.clone(), access, parts, doors).await?;
+            }
         }
     }
     if has_gateway {

@@ -23,6 +23,8 @@ platepal_settings::settings! {
         database_timeout: Duration = "REALTIME_DATABASE_TIMEOUT", default "5s", bound { unit: "time", full: "the caller is told that the store is unavailable, and may repeat", metric: "realtime_database_errors_total" };
         /// Where the orders domain answers, for processes that do not run it, e.g. `http://orders:50051`.
         orders_url: Option<Url> = "REALTIME_ORDERS_URL", optional;
+        /// Where the tracking domain answers, for processes that do not run it, e.g. `http://tracking:50051`.
+        tracking_url: Option<Url> = "REALTIME_TRACKING_URL", optional;
         /// How long one gRPC call may take, whatever deadline its caller asked for.
         grpc_timeout: Duration = "REALTIME_GRPC_TIMEOUT", default "10s", bound { unit: "time", full: "the caller gets DEADLINE_EXCEEDED and may repeat with the same event id", metric: "realtime_grpc_requests_total" };
         /// The largest gRPC message; a full batch of the largest events fits.
@@ -43,6 +45,7 @@ impl Settings {
     pub fn domain_url(&self, domain: Domain) -> Option<&Url> {
         match domain {
             Domain::Orders => self.orders_url.as_ref(),
+            Domain::Tracking => self.tracking_url.as_ref(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use platepal_proto::v1::{
     events_service_client::EventsServiceClient, orders_service_client::OrdersServiceClient,
-    sessions_service_client::SessionsServiceClient,
+    sessions_service_client::SessionsServiceClient, tracking_service_client::TrackingServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -57,6 +57,11 @@ impl Clients {
     /// `OrdersService`.
     pub fn orders(&self) -> OrdersServiceClient<InterceptedService<Channel, ApiKey>> {
         OrdersServiceClient::with_interceptor(self.channel(), self.key())
+    }
+
+    /// `TrackingService`.
+    pub fn tracking(&self) -> TrackingServiceClient<InterceptedService<Channel, ApiKey>> {
+        TrackingServiceClient::with_interceptor(self.channel(), self.key())
     }
 
     /// `SessionsService`.

@@ -20,7 +20,7 @@ const API_KEY: &str = "tests=a-key-of-tests-and-of-nothing-else";
 const ORIGIN: &str = "http://localhost:3000";
 
 /// Every domain that has a process of its own. A new domain is one more name.
-const DOMAINS: &[&str] = &["orders"];
+const DOMAINS: &[&str] = &["orders", "tracking"];
 
 /// How the tier runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,8 @@ impl Role {
     pub const EDGE: Self = Self::Edge(0);
     /// The orders domain.
     pub const ORDERS: Self = Self::Domain("orders");
+    /// The tracking domain.
+    pub const TRACKING: Self = Self::Domain("tracking");
 
     /// The role's name on the command line.
     fn name(self) -> &'static str {
