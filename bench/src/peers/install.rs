@@ -27,6 +27,12 @@ pub(super) fn install(peer: Peer) -> anyhow::Result<String> {
 fn ours() -> anyhow::Result<String> {
     let mut build = Command::new("cargo");
     build.args(["build", "--quiet", "-p", "platepal-realtime"]).current_dir(place::root());
+    // What `cargo run` told this program of itself would change the build of some dependencies, and of all above them.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") || name.to_string_lossy().starts_with("CARGO_MANIFEST_") {
+            build.env_remove(&name);
+        }
+    }
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
