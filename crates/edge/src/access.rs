@@ -24,6 +24,8 @@ use platepal_events::{Channel, Event};
 
 /// Counters of revocations; users and channels share them by hash, which costs some a question more.
 const GENERATIONS: usize = 1024;
+/// Stands for all users of a channel; nobody's id is empty.
+const EVERYBODY: &str = "";
 
 /// Asks and remembers. Cheap to clone.
 #[derive(Clone)]
@@ -86,13 +88,15 @@ impl Access {
             let is_owner = channel.id() == principal.user_id.as_str();
             return if is_owner { Ok(()) } else { Err(Code::Forbidden.into()) };
         }
-        let generation = self.generations.of(principal.user_id.as_str(), channel.as_str());
+        let of = |user| self.generations.of(user, channel.as_str()).load(Ordering::Acquire);
+        // Both only grow, so their sum changes with either.
+        let generation = of(principal.user_id.as_str()).wrapping_add(of(EVERYBODY));
         let question = Question {
             user_id: principal.user_id.clone(),
             roles: principal.roles.clone(),
             restaurant_ids: principal.restaurant_ids.clone(),
             channel: channel.clone(),
-            generation: generation.load(Ordering::Acquire),
+            generation,
         };
         match self.cache.try_get_with(question, Box::pin(self.ask(principal, token, channel))).await {
             Ok(Answer::Allowed(_)) => Ok(()),
@@ -115,9 +119,9 @@ impl Access {
         })
     }
 
-    /// Forgets what was answered, and what is being asked now.
-    pub fn revoke(&self, user: &str, channel: &str) {
-        self.generations.of(user, channel).fetch_add(1, Ordering::AcqRel);
+    /// Forgets what was answered, and what is being asked now; `None`: to anybody.
+    pub fn revoke(&self, user: Option<&str>, channel: &str) {
+        self.generations.of(user.unwrap_or(EVERYBODY), channel).fetch_add(1, Ordering::AcqRel);
     }
 
     /// Forgets every answer.
@@ -137,11 +141,11 @@ impl Generations {
     }
 }
 
-/// The user and the channel of a `grant.revoked`.
-pub(crate) fn revoked(event: &Event) -> Option<(String, Channel)> {
+/// The user and the channel of a `grant.revoked`; without a user it concerns everybody who reads the channel.
+pub(crate) fn revoked(event: &Event) -> Option<(Option<String>, Channel)> {
     #[derive(serde::Deserialize)]
     struct Revoked {
-        user_id: String,
+        user_id: Option<String>,
         channel: String,
     }
     let Revoked { user_id, channel } = serde_json::from_slice(&event.payload).ok()?;

@@ -91,8 +91,8 @@ impl Edge {
             return self.ask_again();
         };
         tracing::debug!(user, %channel, "a grant was revoked");
-        self.access.revoke(&user, channel.as_str());
-        self.sessions.recheck(&user, &channel);
+        self.access.revoke(user.as_deref(), channel.as_str());
+        self.sessions.recheck(user.as_deref(), &channel);
     }
 
     fn carry_out(&self, instruction: &Instruction, kept_at: Timestamp) {

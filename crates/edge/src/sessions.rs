@@ -134,9 +134,9 @@ impl Sessions {
         ids.iter().filter_map(|id| state.open.get(id).map(|open| (*id, open.clone()))).collect()
     }
 
-    /// Has a user's connections to a channel ask again whether they may read it.
-    pub fn recheck(&self, user: &str, channel: &Channel) {
-        let selector = Selector { user: Some(user), channel: Some(channel), ..Selector::default() };
+    /// Has a user's connections to a channel ask again whether they may read it; `None`: everybody's.
+    pub fn recheck(&self, user: Option<&str>, channel: &Channel) {
+        let selector = Selector { user, channel: Some(channel), ..Selector::default() };
         for (_, open) in self.select(&selector) {
             open.queue.order(Order::Recheck);
         }

@@ -84,7 +84,9 @@ fn allowed_by_claims(principal: &Principal, channel: &Channel) -> bool {
         ChannelKind::Customer | ChannelKind::Rider => principal.user_id.as_str() == channel.id(),
         ChannelKind::Restaurant => principal.has_restaurant(channel.id()),
         ChannelKind::Admin => has(Role::Admin),
-        ChannelKind::Chat | ChannelKind::Order => has(Role::Admin) || has(Role::Support),
+        ChannelKind::Chat | ChannelKind::Order | ChannelKind::Track | ChannelKind::Area => {
+            has(Role::Admin) || has(Role::Support)
+        }
         ChannelKind::All => true,
         ChannelKind::Menu | ChannelKind::Sessions => false,
     }

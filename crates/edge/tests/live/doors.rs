@@ -9,7 +9,7 @@ use platepal_service::domain::{Snapshot, Verdict};
 use platepal_testkit::{Connect, PATIENCE, Token, eventually, http};
 use serde_json::json;
 
-use crate::house::{House, SECRET, event, id, revoked, rider_location, token};
+use crate::house::{House, SECRET, event, id, revoked, revoked_for_all, rider_location, token};
 
 #[tokio::test]
 async fn every_path_carries_its_feed_with_and_without_the_final_slash() {
@@ -130,6 +130,27 @@ async fn a_revoked_socket_is_closed_within_a_second_and_others_stay() {
         4003,
         "the cached answer is gone"
     );
+}
+
+#[tokio::test]
+async fn a_channel_that_has_ended_is_closed_for_all_its_readers_and_no_other_channel_is() {
+    let house = House::open().await;
+    let mut ended = Vec::new();
+    for user in [7, 8] {
+        house.allow(user, "chat:1");
+        ended.push(house.live("/ws/chat/1", user, "chat:1").await);
+    }
+    house.allow(7, "chat:2");
+    let mut other = house.live("/ws/chat/2", 7, "chat:2").await;
+    for user in [7, 8] {
+        house.rule(user, "chat:1", Verdict::Denied("it has ended".into()));
+    }
+    house.tell_edges(&revoked_for_all("chat:1")).await;
+    for socket in &mut ended {
+        assert_eq!(socket.closed().await.0, 4003);
+    }
+    house.greet(&mut other, "chat:2").await;
+    assert_eq!(house.connect("/ws/chat/1", 8).open().await.closed().await.0, 4003);
 }
 
 #[tokio::test]

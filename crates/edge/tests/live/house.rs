@@ -222,6 +222,12 @@ pub fn revoked(user: u64, channel: &str) -> Event {
     parse(v1::Event { r#type: "grant.revoked".into(), payload: payload.into(), ..Default::default() })
 }
 
+/// Nobody may read a channel any more.
+pub fn revoked_for_all(channel: &str) -> Event {
+    let payload = serde_json::json!({ "channel": channel }).to_string();
+    parse(v1::Event { r#type: "grant.revoked".into(), payload: payload.into(), ..Default::default() })
+}
+
 fn parse(message: v1::Event) -> Event {
     Event::parse(message, Timestamp::from_micros(1_795_519_800_123_456)).unwrap()
 }

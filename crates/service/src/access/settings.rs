@@ -41,6 +41,8 @@ pub(super) fn url_setting(kind: ChannelKind) -> Option<&'static str> {
         ChannelKind::Customer
         | ChannelKind::Rider
         | ChannelKind::Menu
+        | ChannelKind::Track
+        | ChannelKind::Area
         | ChannelKind::All
         | ChannelKind::Sessions => None,
     }

@@ -85,6 +85,9 @@ async fn claims_allow_exactly_what_they_name() {
         (user("7", &["SUPPORT"], &[]), "admin", false),
         (user("7", &["SUPPORT"], &[]), "chat:88", true),
         (user("7", &["CUSTOMER"], &[]), "chat:88", false),
+        (user("7", &["SUPPORT"], &[]), "track:9", true),
+        (user("7", &["ADMIN"], &[]), "area:u33db", true),
+        (user("7", &["DELIVERY"], &[]), "area:u33db", false),
         (user("7", &["ADMIN"], &[]), "customer:8", false),
         (user("7", &["ADMIN"], &[]), "rider:8", false),
     ];
