@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use platepal_events::Timestamp;
+use platepal_events::{Channel, ChannelKind, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::{
     Principal, Role, Settings, SubscriptionRight, TokenError, UserId, principal::id_text, settings::ANY_TYPE,
+    share::SHARE_TYPE,
 };
 
 /// The claims of a token.
@@ -55,6 +56,27 @@ impl Rules {
         })
     }
 
+    /// Which delivery's link the claims of a share token are.
+    pub(crate) fn share(&self, claims: &Claims, now: Timestamp) -> Result<Principal, TokenError> {
+        let renew_at = self.check_time(claims, now)?;
+        let user_id = claims.get("user_id").and_then(Value::as_str).and_then(|text| text.parse().ok());
+        let user_id: UserId = user_id.ok_or(TokenError::NoUser)?;
+        let shared = user_id.shared_delivery().ok_or(TokenError::NoUser)?;
+        Channel::new(ChannelKind::Track, shared).map_err(|_| TokenError::NoUser)?;
+        // Whatever else it says: a link gives no role, no restaurant and no further channel.
+        Ok(Principal {
+            user_id,
+            roles: Vec::new(),
+            restaurant_ids: Vec::new(),
+            renew_at,
+            expires_at: renew_at.plus_millis(self.leeway_ms),
+            token_id: text(claims, "jti"),
+            name: None,
+            info: None,
+            channels: Vec::new(),
+        })
+    }
+
     /// Which channel the claims of a subscription token allow to whom.
     pub(crate) fn subscription(
         &self,
@@ -74,13 +96,7 @@ impl Rules {
 
     /// Expiry, start, audience, issuer. Gives the expiry.
     fn check_time_and_place(&self, claims: &Claims, now: Timestamp) -> Result<Timestamp, TokenError> {
-        let renew_at = moment(claims, "exp")?.ok_or(TokenError::Malformed)?;
-        if now >= renew_at.plus_millis(self.leeway_ms) {
-            return Err(TokenError::Expired);
-        }
-        if moment(claims, "nbf")?.is_some_and(|from| now.plus_millis(self.leeway_ms) < from) {
-            return Err(TokenError::NotYetValid);
-        }
+        let renew_at = self.check_time(claims, now)?;
         if self.audience.as_deref().is_some_and(|audience| !names(claims.get("aud"), audience)) {
             return Err(TokenError::WrongAudience);
         }
@@ -92,10 +108,24 @@ impl Rules {
         Ok(renew_at)
     }
 
-    /// Refresh tokens live for days and are for the issuer alone, so they are refused whatever is configured.
+    /// Expiry and start. Gives the expiry.
+    fn check_time(&self, claims: &Claims, now: Timestamp) -> Result<Timestamp, TokenError> {
+        let renew_at = moment(claims, "exp")?.ok_or(TokenError::Malformed)?;
+        if now >= renew_at.plus_millis(self.leeway_ms) {
+            return Err(TokenError::Expired);
+        }
+        if moment(claims, "nbf")?.is_some_and(|from| now.plus_millis(self.leeway_ms) < from) {
+            return Err(TokenError::NotYetValid);
+        }
+        Ok(renew_at)
+    }
+
+    /// Refresh tokens live for days and are for the issuer alone, so they are refused whatever is configured. So is
+    /// a link that the issuer's key signed: it has a key of its own.
     fn check_type(&self, claims: &Claims) -> Result<(), TokenError> {
         let given = claims.get("token_type").and_then(Value::as_str);
-        if given.is_some_and(|given| given.eq_ignore_ascii_case("refresh")) {
+        let never = ["refresh", SHARE_TYPE];
+        if given.is_some_and(|given| never.iter().any(|never| given.eq_ignore_ascii_case(never))) {
             return Err(TokenError::WrongType);
         }
         match &self.token_type {
@@ -208,7 +238,9 @@ mod tests {
         let number = verdict(&rules, json!({"user_id": 7})).unwrap();
         assert_eq!(number, verdict(&rules, json!({"user_id": "7"})).unwrap());
         assert_eq!(number.user_id.as_str(), "7");
-        for nobody in [json!(null), json!(""), json!(7.5), json!(true), json!([7]), json!({"id": 7})] {
+        for nobody in
+            [json!(null), json!(""), json!(7.5), json!(true), json!([7]), json!({"id": 7}), json!("share:7")]
+        {
             assert_eq!(verdict(&rules, json!({"user_id": nobody})), Err(TokenError::NoUser));
         }
     }
@@ -256,6 +288,8 @@ mod tests {
             ("any", json!(null), true),
             ("any", json!("refresh"), false),
             ("any", json!("Refresh"), false),
+            ("any", json!("share"), false),
+            ("share", json!("share"), false),
         ] {
             let verdict =
                 verdict(&rules(&[("REALTIME_JWT_TOKEN_TYPE", setting)]), json!({"token_type": given}));

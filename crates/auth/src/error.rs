@@ -37,6 +37,9 @@ pub enum TokenError {
     /// The issuer's keys could not be fetched so far.
     #[error("the issuer's keys are not available now; try again soon")]
     KeysUnavailable,
+    /// It is a link to a delivery, and no secret for those is configured.
+    #[error("links to deliveries are not accepted here")]
+    NoShares,
     /// It does not say whose it is.
     #[error("the token names no user")]
     NoUser,
@@ -44,7 +47,7 @@ pub enum TokenError {
 
 impl TokenError {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Missing,
         Self::TooLong,
         Self::Malformed,
@@ -56,6 +59,7 @@ impl TokenError {
         Self::WrongIssuer,
         Self::UnknownKey,
         Self::KeysUnavailable,
+        Self::NoShares,
         Self::NoUser,
     ];
 
@@ -73,6 +77,7 @@ impl TokenError {
             Self::WrongIssuer => "wrong_issuer",
             Self::UnknownKey => "unknown_key",
             Self::KeysUnavailable => "keys_unavailable",
+            Self::NoShares => "no_shares",
             Self::NoUser => "no_user",
         }
     }

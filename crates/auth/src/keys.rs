@@ -140,6 +140,15 @@ impl Key {
     }
 }
 
+/// The key of a secret; `name` is the setting that holds it.
+pub(crate) fn of_secret(name: &'static str, secret: &Secret) -> Result<Key, KeyError> {
+    match secret.reveal() {
+        text if text.contains("-----BEGIN") => Err(KeyError::SecretIsKey(name)),
+        text if text.len() < SECRET_BYTES_MIN => Err(KeyError::ShortSecret(name, text.len())),
+        _ => Ok(Key::from_secret(secret)),
+    }
+}
+
 /// The keys that the settings hold, and every mistake among them.
 pub(crate) fn configured(settings: &Settings) -> Result<Vec<Key>, Vec<KeyError>> {
     let mut keys = Vec::new();
@@ -147,12 +156,9 @@ pub(crate) fn configured(settings: &Settings) -> Result<Vec<Key>, Vec<KeyError>>
     let secrets = settings.secret.iter().map(|secret| ("REALTIME_JWT_SECRET", secret));
     let previous = settings.previous_secrets.iter().map(|secret| ("REALTIME_JWT_PREVIOUS_SECRETS", secret));
     for (name, secret) in secrets.chain(previous) {
-        match secret.reveal() {
-            text if text.contains("-----BEGIN") => mistakes.push(KeyError::SecretIsKey(name)),
-            text if text.len() < SECRET_BYTES_MIN => {
-                mistakes.push(KeyError::ShortSecret(name, text.len()));
-            }
-            _ => keys.push(Key::from_secret(secret)),
+        match of_secret(name, secret) {
+            Ok(key) => keys.push(key),
+            Err(mistake) => mistakes.push(mistake),
         }
     }
     if let Some(pem) = &settings.public_key {

@@ -1,7 +1,8 @@
 //! Who somebody is: tokens become a [`Principal`], API keys become a [`KeyName`].
 //!
 //! A [`Verifier`] checks the access tokens that Django (or another issuer) signed; [`ApiKeys`] checks the keys
-//! of backends and of our own services; [`mint`] makes tokens for development.
+//! of backends and of our own services; [`mint`] makes tokens for development; a [`ShareSigner`] makes links that
+//! show one delivery to somebody without an account.
 //!
 //! Guarantees:
 //! - which algorithm verifies a token is decided by the configured keys alone: each key has exactly one, and
@@ -44,6 +45,7 @@ mod measure;
 mod mint;
 mod principal;
 mod settings;
+mod share;
 mod verifier;
 
 pub use api_keys::{ApiKeyError, ApiKeys, KeyName};
@@ -52,4 +54,5 @@ pub use keys::KeyError;
 pub use mint::{MintError, NewToken, mint};
 pub use principal::{Principal, Role, RoleError, SubscriptionRight, UserId, UserIdError};
 pub use settings::{KeySettings, Settings};
+pub use share::{ShareSettings, ShareSigner};
 pub use verifier::Verifier;

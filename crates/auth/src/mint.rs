@@ -30,6 +30,9 @@ pub enum MintError {
     /// Only the issuer can sign for its public keys.
     #[error("REALTIME_JWT_SECRET is not set, so no token can be signed here; ask the issuer for one")]
     NoSecret,
+    /// What a link would show is no delivery.
+    #[error("no link can be signed: {0}")]
+    NoDelivery(String),
     /// The library refused.
     #[error("the token could not be signed: {0}")]
     Signing(String),

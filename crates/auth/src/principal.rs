@@ -7,9 +7,11 @@ use serde_json::Value;
 
 /// The longest id of a user, in characters: as long as the id of a channel may be.
 const USER_ID_CHARS_MAX: usize = 64;
+/// How the user of a share token begins; the delivery's id follows. A colon is in no id of PlatePal.
+pub(crate) const SHARE: &str = "share:";
 
 /// The id of a user as text: `7` whether the token says `7` or `"7"`. Never empty, at most 64 characters, none
-/// of them a space or a control character. Cheap to clone.
+/// of them a space or a control character. `share:` before one is whoever has the link to a delivery. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(Arc<str>);
 
@@ -24,9 +26,14 @@ impl UserId {
         &self.0
     }
 
-    /// From a claim: a whole number or a text.
+    /// From a claim of an issuer: a whole number or a text. An issuer can't make somebody the bearer of a link.
     pub(crate) fn from_claim(claim: &Value) -> Option<Self> {
-        id_text(claim)?.parse().ok()
+        id_text(claim)?.parse().ok().filter(|id: &Self| id.shared_delivery().is_none())
+    }
+
+    /// The delivery whose link this is, if it is no user but whoever has a link.
+    pub fn shared_delivery(&self) -> Option<&str> {
+        self.0.strip_prefix(SHARE)
     }
 }
 
@@ -35,7 +42,8 @@ impl FromStr for UserId {
 
     fn from_str(text: &str) -> Result<Self, UserIdError> {
         let is_wrong = |c: char| c.is_whitespace() || c.is_control();
-        let fits = !text.is_empty() && text.chars().nth(USER_ID_CHARS_MAX).is_none();
+        let id = text.strip_prefix(SHARE).unwrap_or(text);
+        let fits = !id.is_empty() && id.chars().nth(USER_ID_CHARS_MAX).is_none();
         if fits && !text.contains(is_wrong) { Ok(Self(text.into())) } else { Err(UserIdError) }
     }
 }
@@ -158,6 +166,11 @@ impl Principal {
         self.restaurant_ids.iter().any(|own| own == id)
     }
 
+    /// The one delivery that may be read, if this is no user but whoever has the link to a delivery.
+    pub fn shared_delivery(&self) -> Option<&str> {
+        self.user_id.shared_delivery()
+    }
+
     /// Whether the token is no longer good.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now >= self.expires_at
@@ -191,7 +204,10 @@ mod tests {
         assert!("7".parse::<UserId>().is_ok());
         assert!("2f1c7a52-0f4e-4a8e-9d57-6a3d2b5c9e10".parse::<UserId>().is_ok());
         assert!("é".repeat(64).parse::<UserId>().is_ok(), "characters count, not bytes");
-        for wrong in ["", " 7", "7\n", "a\0b", &"7".repeat(65)] {
+        assert!(format!("share:{}", "7".repeat(64)).parse::<UserId>().is_ok(), "as long as a delivery's id");
+        for wrong in
+            ["", " 7", "7\n", "a\0b", &"7".repeat(65), "share:", &format!("share:{}", "7".repeat(65))]
+        {
             assert!(wrong.parse::<UserId>().is_err(), "{wrong:?}");
         }
     }

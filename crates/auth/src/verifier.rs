@@ -8,17 +8,20 @@ use platepal_events::Timestamp;
 use serde::Deserialize;
 
 use crate::{
-    KeyError, Principal, Settings, SubscriptionRight, TokenError,
+    KeyError, Principal, Settings, ShareSettings, SubscriptionRight, TokenError,
     claims::{Claims, Rules},
     jwks::{Jwks, KeySet},
     keys::{self, Key},
     measure,
+    share::SHARE_TYPE,
 };
 
 /// Verifies tokens. Cheap to clone; clones share keys. Dropping the last stops the fetching of the key set.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     inner: Arc<Inner>,
+    /// For links, which no other key verifies, and which verifies nothing else.
+    share: Option<Arc<Key>>,
 }
 
 #[derive(Debug)]
@@ -59,16 +62,54 @@ impl Verifier {
             None => None,
         };
         let token_bytes_max = settings.token_size_max.0;
-        Ok(Self { inner: Arc::new(Inner { rules: Rules::new(settings), keys, jwks, token_bytes_max }) })
+        let inner = Arc::new(Inner { rules: Rules::new(settings), keys, jwks, token_bytes_max });
+        Ok(Self { inner, share: None })
     }
 
-    /// Who sent this token. Waits only if the token is signed with a key that a newer key set may have: then
+    /// Accepts links to deliveries, too, if there is a secret for them.
+    ///
+    /// # Errors
+    /// The secret can't be used; [`ShareSettings::check`] says so, too.
+    pub fn accepting_shares(self, settings: &ShareSettings) -> Result<Self, KeyError> {
+        Ok(Self { share: settings.key()?.map(Arc::new), ..self })
+    }
+
+    /// Who sent this token: a user, or whoever has a link ([`Principal::shared_delivery`]). Waits only if the token is signed with a key that a newer key set may have: then
     /// the set is fetched, at most once per cooldown.
     ///
     /// # Errors
     /// Why the token is refused, as a sentence for its sender.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Principal, TokenError> {
-        self.judge(token, |rules, claims| rules.principal(claims, now)).await
+        match self.share(token, now) {
+            Some(result) => count(result),
+            None => self.judge(token, |rules, claims| rules.principal(claims, now)).await,
+        }
+    }
+
+    /// The verdict on a token that says of itself to be a link; `None` for all others. What it says decides which
+    /// key must have signed it, and is believed only then.
+    fn share(&self, token: &str, now: Timestamp) -> Option<Result<Principal, TokenError>> {
+        if token.len() > self.inner.token_bytes_max {
+            return None;
+        }
+        let token = Parts::split(token).ok()?;
+        let claims = token.claims().ok()?;
+        if claims.get("token_type").and_then(serde_json::Value::as_str) != Some(SHARE_TYPE) {
+            return None;
+        }
+        Some(self.check_share(&token).and_then(|()| self.inner.rules.share(&claims, now)))
+    }
+
+    fn check_share(&self, token: &Parts<'_>) -> Result<(), TokenError> {
+        let key = self.share.as_deref().ok_or(TokenError::NoShares)?;
+        if Algorithm::from_str(&token.header()?.alg) != Ok(key.algorithm) {
+            return Err(TokenError::UnknownKey);
+        }
+        match key.verifies(token.signature, token.message) {
+            Some(true) => Ok(()),
+            Some(false) => Err(TokenError::BadSignature),
+            None => Err(TokenError::Malformed),
+        }
     }
 
     /// Which channel this subscription token (one with a claim `channel`) allows, and to whom. Otherwise as
@@ -89,10 +130,7 @@ impl Verifier {
         token: &str,
         read: impl Fn(&Rules, &Claims) -> Result<T, TokenError>,
     ) -> Result<T, TokenError> {
-        let result = self.decide(token, &read).await;
-        let word = result.as_ref().map_or_else(|error| error.word(), |_| "ok");
-        metrics::counter!(measure::TOKENS, "result" => word).increment(1);
-        result
+        count(self.decide(token, &read).await)
     }
 
     /// Whether there is a key to verify with, for readiness: false only while the issuer's key set could not
@@ -165,6 +203,12 @@ impl Inner {
             _ => Err(error.into()),
         }
     }
+}
+
+fn count<T>(result: Result<T, TokenError>) -> Result<T, TokenError> {
+    let word = result.as_ref().map_or_else(|error| error.word(), |_| "ok");
+    metrics::counter!(measure::TOKENS, "result" => word).increment(1);
+    result
 }
 
 impl Refusal {

@@ -1,9 +1,14 @@
 //! Which tokens are accepted, with keys from the settings.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use platepal_auth::{KeyError, MintError, NewToken, Principal, Role, Settings, TokenError, Verifier, mint};
+use platepal_auth::{
+    KeyError, MintError, NewToken, Principal, Role, Settings, ShareSettings, ShareSigner, TokenError,
+    Verifier, mint,
+};
 use platepal_events::Timestamp;
 use platepal_settings::Reader;
 use proptest::prelude::*;
@@ -265,4 +270,99 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+const SHARE_SECRET: &str = "the secret of links, which is not one of Django's";
+
+fn share_settings(secret: &str) -> ShareSettings {
+    Reader::new([("REALTIME_SHARE_SECRET", secret)]).read().unwrap()
+}
+
+async fn verifier_of_links() -> Verifier {
+    verifier(&[("REALTIME_JWT_SECRET", SECRET)])
+        .await
+        .accepting_shares(&share_settings(SHARE_SECRET))
+        .unwrap()
+}
+
+fn link(delivery_id: &str) -> String {
+    let signer = ShareSigner::new(&share_settings(SHARE_SECRET)).unwrap().unwrap();
+    signer.sign(delivery_id, Duration::from_secs(600), now()).unwrap().0
+}
+
+#[tokio::test]
+async fn a_signed_link_becomes_whoever_has_it_until_it_ends() {
+    let verifier = verifier_of_links().await;
+    let principal = verifier.verify(&link("5012"), now()).await.unwrap();
+    assert_eq!((principal.user_id.as_str(), principal.shared_delivery()), ("share:5012", Some("5012")));
+    assert_eq!((principal.roles.len(), principal.channels.len()), (0, 0));
+    assert_eq!(principal.renew_at, now().plus_millis(600_000));
+    let late = principal.expires_at;
+    assert_eq!(verifier.verify(&link("5012"), late).await, Err(TokenError::Expired));
+    assert!(verifier.verify(&hs256(SECRET, &claims()), now()).await.unwrap().shared_delivery().is_none());
+    let longest = "7".repeat(64);
+    assert!(verifier.verify(&link(&longest), now()).await.is_ok(), "every delivery can be shared");
+}
+
+#[tokio::test]
+async fn a_link_says_what_its_signer_may_say_and_nothing_more() {
+    let verifier = verifier_of_links().await;
+    let said = json!({"token_type": "share", "user_id": "share:5012", "exp": EXP, "roles": ["ADMIN"],
+        "restaurant_ids": [12], "channels": ["admin"], "info": {"name": "x"}});
+    let principal = verifier.verify(&hs256(SHARE_SECRET, &said), now()).await.unwrap();
+    assert!(principal.roles.is_empty() && principal.restaurant_ids.is_empty());
+    assert!(principal.channels.is_empty() && principal.info.is_none());
+    for user in [json!("7"), json!(7), json!("share:"), json!("share:a b"), json!("share:a:b"), json!(null)] {
+        let said = json!({"token_type": "share", "user_id": user, "exp": EXP});
+        assert_eq!(refused(&verifier, &hs256(SHARE_SECRET, &said)).await, TokenError::NoUser, "{user}");
+    }
+    let endless = json!({"token_type": "share", "user_id": "share:5012"});
+    assert_eq!(refused(&verifier, &hs256(SHARE_SECRET, &endless)).await, TokenError::Malformed);
+}
+
+#[tokio::test]
+async fn neither_kind_of_token_passes_with_the_others_key() {
+    let verifier = verifier_of_links().await;
+    let share = json!({"token_type": "share", "user_id": "share:5012", "exp": EXP});
+    assert_eq!(refused(&verifier, &hs256(SECRET, &share)).await, TokenError::BadSignature);
+    assert_eq!(refused(&verifier, &hs256(SHARE_SECRET, &claims())).await, TokenError::BadSignature);
+    // Whatever type it claims to be: Django makes nobody the bearer of a link.
+    for token_type in ["access", "Share", "SHARE"] {
+        let said = json!({"token_type": token_type, "user_id": "share:5012", "exp": EXP});
+        let why = refused(&verifier, &hs256(SECRET, &said)).await;
+        assert!(matches!(why, TokenError::NoUser | TokenError::WrongType), "{token_type} {why:?}");
+        assert_eq!(refused(&verifier, &hs256(SHARE_SECRET, &said)).await, TokenError::BadSignature);
+    }
+    let any = [("REALTIME_JWT_SECRET", SECRET), ("REALTIME_JWT_TOKEN_TYPE", "any")];
+    let any = self::verifier(&any).await.accepting_shares(&share_settings(SHARE_SECRET)).unwrap();
+    assert_eq!(refused(&any, &hs256(SECRET, &share)).await, TokenError::BadSignature);
+    let untyped = json!({"user_id": "share:5012", "exp": EXP});
+    assert_eq!(refused(&any, &hs256(SECRET, &untyped)).await, TokenError::NoUser);
+    // A link is no right to a channel of Centrifuge's protocol.
+    let right = verifier.verify_subscription(&link("5012"), now()).await;
+    assert_eq!(right, Err(TokenError::BadSignature));
+    let right = json!({"sub": "share:5012", "channel": "order:1", "exp": EXP});
+    let right = verifier.verify_subscription(&hs256(SECRET, &right), now()).await;
+    assert_eq!(right, Err(TokenError::NoUser));
+}
+
+#[tokio::test]
+async fn an_unsigned_link_and_one_of_another_algorithm_are_refused() {
+    let verifier = verifier_of_links().await;
+    let said = json!({"token_type": "share", "user_id": "share:5012", "exp": EXP});
+    let payload = URL_SAFE_NO_PAD.encode(said.to_string());
+    for algorithm in ["none", "HS512", "RS256"] {
+        let header = URL_SAFE_NO_PAD.encode(json!({"alg": algorithm}).to_string());
+        let why = refused(&verifier, &format!("{header}.{payload}.")).await;
+        assert!(matches!(why, TokenError::UnknownKey), "{algorithm} {why:?}");
+    }
+    let (message, _) = link("5012").rsplit_once('.').map(|(m, s)| (m.to_owned(), s.to_owned())).unwrap();
+    assert_eq!(refused(&verifier, &format!("{message}.")).await, TokenError::BadSignature);
+}
+
+#[tokio::test]
+async fn without_a_secret_for_links_none_is_accepted() {
+    let verifier = verifier(&[("REALTIME_JWT_SECRET", SECRET)]).await;
+    assert_eq!(refused(&verifier, &link("5012")).await, TokenError::NoShares);
+    assert!(verifier.verify(&hs256(SECRET, &claims()), now()).await.is_ok());
 }

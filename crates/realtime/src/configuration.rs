@@ -13,6 +13,7 @@ pub(crate) struct Configuration {
     pub(crate) keys: platepal_auth::KeySettings,
     pub(crate) bus: platepal_bus::Settings,
     pub(crate) tokens: platepal_auth::Settings,
+    pub(crate) shares: platepal_auth::ShareSettings,
     pub(crate) traces: platepal_service::trace::Settings,
     pub(crate) access: platepal_service::access::Settings,
     pub(crate) edge: platepal_edge::Settings,
@@ -23,7 +24,7 @@ pub(crate) struct Configuration {
 }
 
 /// Every group: its title and its settings, in the order of the reference page.
-fn groups() -> [(&'static str, &'static [Spec]); 11] {
+fn groups() -> [(&'static str, &'static [Spec]); 12] {
     fn group<G: Group>() -> (&'static str, &'static [Spec]) {
         (G::TITLE, G::SPECS)
     }
@@ -31,6 +32,7 @@ fn groups() -> [(&'static str, &'static [Spec]); 11] {
         group::<platepal_service::Settings>(),
         group::<platepal_auth::Settings>(),
         group::<platepal_auth::KeySettings>(),
+        group::<platepal_auth::ShareSettings>(),
         group::<platepal_edge::Settings>(),
         group::<platepal_service::edges::Settings>(),
         group::<platepal_gateway::Settings>(),
@@ -84,12 +86,13 @@ impl Configuration {
         let service = reader.read();
         let (keys, bus, tokens, access) = (reader.read(), reader.read(), reader.read(), reader.read());
         let (edge, gateway, orders, traces) = (reader.read(), reader.read(), reader.read(), reader.read());
-        let (edges, tracking) = (reader.read(), reader.read());
+        let (edges, tracking, shares) = (reader.read(), reader.read(), reader.read());
         Some(Self {
             service: service?,
             keys: keys?,
             bus: bus?,
             tokens: tokens?,
+            shares: shares?,
             traces: traces?,
             access: access?,
             edge: edge?,
@@ -104,6 +107,7 @@ impl Configuration {
         let runs = |role| roles.contains(&role);
         self.service.check(reader, !self.keys.api_keys.is_empty());
         self.keys.check(reader);
+        self.shares.check(reader, &self.tokens);
         self.access.check(reader);
         self.traces.check(reader);
         self.orders.check(reader);

@@ -256,6 +256,8 @@ async fn start_roles(
     if has_edge {
         let verifier =
             Verifier::start(&configuration.tokens).await.map_err(|why| anyhow::anyhow!("{why}"))?;
+        let verifier =
+            verifier.accepting_shares(&configuration.shares).map_err(|why| anyhow::anyhow!("{why}"))?;
         let mut doors: Vec<Door> = edge_door.map(Door::Memory).into_iter().collect();
         if !has_gateway {
             doors.push(tcp());
