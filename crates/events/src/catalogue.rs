@@ -79,6 +79,7 @@ const KNOWN: &[Known] = &[
     log("delivery.status_changed", TRACKING),
     log("delivery.escalation", TRACKING),
     log("delivery.no_rider_available", TRACKING),
+    // Both of the same key, the rider's: who has left replaces where they were.
     latest("rider_location", TRACKING),
     latest("rider_left", TRACKING),
     log("job_offer", TRACKING),
@@ -232,6 +233,22 @@ mod tests {
         let all = names.len();
         names.dedup();
         assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn a_riders_place_and_leaving_are_values_of_tracking() {
+        for name in ["rider_location", "rider_left"] {
+            let kind = parse(name);
+            assert_eq!((kind.owner(), kind.class()), (Some(Domain::Tracking), Class::Latest), "{name}");
+        }
+        // What a rider must not miss is kept.
+        for name in ["job_offer", "offer.cancelled", "delivery.assigned", "delivery.status_changed"] {
+            assert_eq!(
+                (parse(name).owner(), parse(name).class()),
+                (Some(Domain::Tracking), Class::Log),
+                "{name}"
+            );
+        }
     }
 
     #[test]

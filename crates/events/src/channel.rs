@@ -6,6 +6,8 @@ use crate::Domain;
 
 /// The longest id in a channel name, in characters.
 const ID_CHARS_MAX: usize = 64;
+/// The longest geohash, in characters: a cell of a few centimetres.
+const GEOHASH_CHARS_MAX: usize = 12;
 
 /// What a channel is about. Each kind is owned by one domain, which decides who may read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,7 +28,7 @@ pub enum ChannelKind {
     Order,
     /// One delivery on its way: the rider's position, ahead and ETA.
     Track,
-    /// The riders in one geohash cell.
+    /// The riders in one geohash cell, `area:u33dc`.
     Area,
     /// Everybody who is signed in.
     All,
@@ -100,6 +102,17 @@ impl ChannelKind {
         }
     }
 
+    /// What is wrong with an id of this kind; `None`: nothing.
+    fn objection(self, id: &str) -> Option<&'static str> {
+        match self {
+            Self::Area if !is_geohash(id) => Some(
+                "an area is a geohash: 1-12 characters of 0-9 and b-z, without i, l and o, in lower case",
+            ),
+            _ if !is_id(id) => Some("an id is 1-64 characters of A-Z a-z 0-9 _ -"),
+            _ => None,
+        }
+    }
+
     fn from_word(word: &str) -> Option<Self> {
         // `delivery` is what Django and the frontends call a rider's feed.
         let word = if word == "delivery" { "rider" } else { word };
@@ -107,8 +120,8 @@ impl ChannelKind {
     }
 }
 
-/// The name of a channel: a kind and, for most kinds, an id of 1-64 characters of `[A-Za-z0-9-]`, or `_` in
-/// between. Cheap to clone.
+/// The name of a channel: a kind and, for most kinds, an id of 1-64 characters of `[A-Za-z0-9_-]`; an area's is a
+/// geohash. Cheap to clone.
 ///
 /// ```
 /// use platepal_events::Channel;
@@ -155,8 +168,8 @@ impl Channel {
         if id.is_empty() {
             return Err(ChannelError::Id(shown(), "this kind needs an id after the colon"));
         }
-        if !is_id(id) {
-            return Err(ChannelError::Id(shown(), "an id is 1-64 characters of A-Z a-z 0-9 _ -"));
+        if let Some(objection) = kind.objection(id) {
+            return Err(ChannelError::Id(shown(), objection));
         }
         Ok(Self { kind, name: format!("{}:{id}", kind.word()).into() })
     }
@@ -188,6 +201,14 @@ impl Channel {
 pub(crate) fn is_id(text: &str) -> bool {
     (1..=ID_CHARS_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+/// Whether a text is a geohash, as its inventor spells them.
+fn is_geohash(text: &str) -> bool {
+    (1..=GEOHASH_CHARS_MAX).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'b'..=b'h' | b'j' | b'k' | b'm' | b'n' | b'p'..=b'z'))
 }
 
 impl FromStr for Channel {
@@ -269,6 +290,37 @@ mod tests {
         assert!(error.to_string().contains("A-Z a-z 0-9"), "{error}");
     }
 
+    #[test]
+    fn an_area_is_a_geohash_and_what_is_none_says_so() {
+        for cell in ["u", "u33dc", "0123456789bc", "defghjkmnpqr", "stuvwxyz"] {
+            assert_eq!(
+                format!("area:{cell}").parse::<Channel>().map(|c| c.id().to_owned()),
+                Ok(cell.to_owned())
+            );
+        }
+        for wrong in ["a", "i", "l", "o", "U33DC", "u33-dc", "u33_dc", "0123456789bcd", "u33dc ", "ü"] {
+            let error = format!("area:{wrong}").parse::<Channel>().expect_err(wrong).to_string();
+            assert!(error.contains("an area is a geohash"), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_kind_has_one_owner_and_the_riders_are_trackings() {
+        for kind in ChannelKind::PUBLIC {
+            let tracking = matches!(kind, ChannelKind::Rider | ChannelKind::Track | ChannelKind::Area);
+            assert_eq!(kind.owner() == Domain::Tracking, tracking, "{}", kind.word());
+        }
+    }
+
+    #[test]
+    fn whoever_follows_a_delivery_or_an_area_does_not_learn_who_else_does() {
+        for kind in [ChannelKind::Track, ChannelKind::Area] {
+            assert!(!kind.has_presence() && !kind.tells_presence() && !kind.is_own_feed());
+            // Newest values are what a newcomer needs; they come without asking the owner.
+            assert!(!kind.has_snapshot());
+        }
+    }
+
     proptest! {
         #[test]
         fn parsing_never_panics_and_what_it_gives_parses_again(text in "\\PC{0,90}") {
@@ -278,9 +330,15 @@ mod tests {
         }
 
         #[test]
-        fn every_valid_name_comes_back_whole(kind in 0usize..10, id in "[A-Za-z0-9_-]{1,64}") {
+        fn every_valid_name_comes_back_whole(
+            kind in 0usize..10, id in "[A-Za-z0-9_-]{1,64}", cell in "[0-9b-hjkmnp-z]{1,12}",
+        ) {
             let Some(kind) = ChannelKind::PUBLIC.get(kind).copied() else { return Ok(()) };
-            let id = if kind.has_id() { id.as_str() } else { "" };
+            let id = match kind {
+                ChannelKind::Area => cell.as_str(),
+                _ if kind.has_id() => id.as_str(),
+                _ => "",
+            };
             let channel = Channel::new(kind, id).expect("valid parts");
             prop_assert_eq!(channel.kind(), kind);
             prop_assert_eq!(channel.id(), id);
