@@ -1,12 +1,32 @@
 //! What a client says on one of PlatePal's sockets.
 #![no_main]
 
+use std::collections::BTreeMap;
+
 use libfuzzer_sys::fuzz_target;
-use platepal_edge::fuzzing::answer;
-use platepal_fuzz::text;
+use platepal_edge::fuzzing::message;
+use platepal_events::ChannelKind;
+use serde_json::value::RawValue;
 
 fuzz_target!(|input: &[u8]| {
-    let Some(text) = text(input) else { return };
-    let answer = answer(text);
-    assert!(answer.len() < 1_000, "an answer is short, whatever was said");
+    for feed in ChannelKind::PUBLIC {
+        match message(input, feed) {
+            Ok((method, data, answer)) => {
+                assert!(feed == ChannelKind::Rider && method.starts_with("tracking."));
+                let data: &RawValue = serde_json::from_slice(&data).expect("what is handed over is JSON");
+                // The frame's head is as long as its length needs.
+                let head = match answer.get(1) {
+                    Some(126) => 4,
+                    Some(127) => 10,
+                    _ => 2,
+                };
+                let answer = answer.get(head..).unwrap_or_default();
+                let answer: BTreeMap<&str, &RawValue> =
+                    serde_json::from_slice(answer).expect("the answer is JSON");
+                assert_eq!(answer.get("data").map(|data| data.get()), Some(data.get()));
+                assert!(answer.get("type").is_some_and(|kind| kind.get().ends_with("_result\"")));
+            }
+            Err(answer) => assert!(answer.len() < 1_000, "a refusal is short, whatever was said"),
+        }
+    }
 });

@@ -20,7 +20,7 @@ use crate::{
 use metrics::counter;
 use moka::{Expiry, future::Cache};
 use platepal_auth::{Principal, Role, UserId};
-use platepal_events::{Channel, Event};
+use platepal_events::{Channel, ChannelKind, Event};
 
 /// Counters of revocations; users and channels share them by hash, which costs some a question more.
 const GENERATIONS: usize = 1024;
@@ -84,6 +84,12 @@ impl Access {
     }
 
     async fn decide(&self, principal: &Principal, token: &str, channel: &Channel) -> Result<(), Close> {
+        // Here, too, and not only by the owner: a link must not open what another domain allows to everybody.
+        if let Some(delivery) = principal.shared_delivery()
+            && (channel.kind(), channel.id()) != (ChannelKind::Track, delivery)
+        {
+            return Err(Code::Forbidden.because("this link shows one delivery and opens nothing else"));
+        }
         if channel.kind().is_own_feed() {
             let is_owner = channel.id() == principal.user_id.as_str();
             return if is_owner { Ok(()) } else { Err(Code::Forbidden.into()) };
@@ -112,6 +118,8 @@ impl Access {
     }
 
     async fn ask(&self, principal: &Principal, token: &str, channel: &Channel) -> Result<Answer, String> {
+        // A link is no account: there is nothing to ask Django with it.
+        let token = if principal.shared_delivery().is_some() { "" } else { token };
         let answer = self.owners.authorize(principal, token, channel).await?;
         Ok(match answer {
             Answer::Allowed(valid_for) => Answer::Allowed(valid_for.min(self.valid_for_max)),

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 pub(crate) use self::messages::EmulationRequest;
 use self::{
     connect::Connected,
-    errors::{Refusal, error},
+    errors::{Refusal, because, error},
     frames::Encoding,
     messages::{Command, Empty, ErrorReply, Presence, Push, Reply, Unsubscribe},
     subscribe::Subscribed,
@@ -38,14 +38,13 @@ use crate::{
     queue::Outgoing,
     session::{
         Outcome, Session, User, Work,
+        asking::ONLY_READS,
         presence::{JOINED, LEFT},
     },
 };
 
 /// What the server says of itself.
 const VERSION: &str = concat!("PlatePal Realtime ", env!("CARGO_PKG_VERSION"));
-/// Commands that are being worked on for one connection; the next ones wait, and the client is not listened to.
-const WORK_MAX: usize = 16;
 
 /// What the protocol needs to know of a connection.
 pub(crate) struct Client {
@@ -152,7 +151,9 @@ impl Session {
     fn proceed(&mut self) {
         while !self.is_closing() {
             let Some(client) = &mut self.client else { return };
-            if client.phase == Phase::Connecting || self.work.len() >= WORK_MAX || client.rest.is_empty() {
+            // With so many at work, the next ones wait, and the client is not listened to.
+            let is_full = self.work.len() >= self.edge.settings.calls_max;
+            if client.phase == Phase::Connecting || is_full || client.rest.is_empty() {
                 return;
             }
             let before = client.rest.clone();
@@ -220,6 +221,11 @@ impl Session {
     }
 
     fn dispatch(&mut self, id: u32, command: Command, user: User) {
+        let asks = command.publish.is_some() || command.rpc.is_some();
+        let looks_around = command.presence.is_some() || command.presence_stats.is_some();
+        if user.principal.shared_delivery().is_some() && (asks || looks_around) {
+            return self.refuse(id, because(103, ONLY_READS));
+        }
         if let Some(request) = command.subscribe {
             self.subscribe(id, request, &user);
         } else if let Some(request) = command.unsubscribe {

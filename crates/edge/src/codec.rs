@@ -194,6 +194,11 @@ impl Encoded {
         Self { place: Some(place), ..Self::new(entry) }
     }
 
+    /// Whether it is a value for readers that have the log up to here.
+    pub fn is_placed_at(&self, place: &Position) -> bool {
+        self.place.as_ref() == Some(place)
+    }
+
     /// `spelling` is the same for all connections of an edge.
     pub fn frame(&self, wire: Wire, spelling: Spelling) -> Bytes {
         match self.frames.get(wire as usize) {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
-use platepal_events::Channel;
+use platepal_events::{Channel, ChannelKind};
 
 use crate::{
     centrifuge::frames::Encoding,
@@ -39,9 +39,11 @@ pub fn handshake(
     read().map_err(|refused| Box::new(Refused::response(refused)))
 }
 
-/// The answer to a text on one of PlatePal's sockets.
-pub fn answer(text: &str) -> Vec<u8> {
-    crate::platepal::answer(text).to_vec()
+/// What a text on one of PlatePal's sockets asks for, as a method and its data, and the answer to it; or the frame
+/// that says why it asks for nothing.
+pub fn message(text: &[u8], feed: ChannelKind) -> Result<(&'static str, Vec<u8>, Vec<u8>), Vec<u8>> {
+    let asked = crate::platepal::read(text, feed).map_err(|frame| frame.to_vec())?;
+    Ok((asked.method, asked.data.to_vec(), asked.reply.result(&asked.data).to_vec()))
 }
 
 /// The channel at a path.

@@ -103,7 +103,7 @@ pub async fn run(
         owners,
         bus: Arc::clone(&parts.bus),
         hub: Hub::new(&settings, Arc::clone(&parts.bus), parts.shutdown.clone()),
-        sessions: Sessions::new(id, settings.connections_per_user_max),
+        sessions: Sessions::new(id, settings.connections_per_user_max, settings.connections_per_link_max),
         edges: parts.edges.clone(),
         streams: Streams::default(),
         clock: parts.clock,
@@ -153,6 +153,15 @@ fn describe_metrics() {
         "Orders from elsewhere for open sessions, by kind, and how many sessions each concerned"
     );
     describe_counter!("realtime_edge_messages_total", "Messages from clients, by what became of them");
+    describe_counter!(
+        "realtime_edge_calls_total",
+        "What clients asked of domains, by how it was answered; late: not in time"
+    );
+    describe_histogram!(
+        "realtime_edge_call_seconds",
+        Unit::Seconds,
+        "How long domains took to answer clients, without the waiting for a turn"
+    );
     describe_counter!(
         "realtime_edge_replays_total",
         "Replays, by where the last seen event was found; window: nowhere"

@@ -92,13 +92,16 @@ impl Owners {
         link.domain(self.message_bytes_max).send(request).await.map(drop)
     }
 
-    /// Calls a domain's method, named as `domain.method`.
+    /// The domain of a method, which is named as `domain.method`.
+    pub fn of_method(method: &str) -> Option<Domain> {
+        let (word, _) = method.split_once('.')?;
+        Domain::ALL.into_iter().find(|domain| domain.word() == word)
+    }
+
+    /// Calls a domain's method.
     pub async fn call(&self, caller: &Caller, method: &str, data: Bytes) -> Result<Bytes, Status> {
-        let named = method.split_once('.').and_then(|(word, method)| {
-            let domain = Domain::ALL.into_iter().find(|domain| domain.word() == word)?;
-            Some((domain, method))
-        });
-        let (domain, method) = named.ok_or_else(|| Status::unimplemented("there is no such method"))?;
+        let domain = Self::of_method(method).zip(method.split_once('.').map(|(_, method)| method));
+        let (domain, method) = domain.ok_or_else(|| Status::unimplemented("there is no such method"))?;
         let request = v1::CallRequest {
             principal: Some(principal_message(&caller.principal)),
             method: method.to_owned(),

@@ -1,13 +1,14 @@
 //! The bounded queue between a channel and one connection.
 //!
-//! The one type that holds frames for a slow client. Its bound: frames and bytes; its policy: a *latest* frame
-//! replaces the waiting one of its channel and key, and a frame that still does not fit closes the connection as
-//! slow; its metrics: `realtime_edge_conflated_total`, `realtime_edge_slow_closes_total`.
+//! The one type that holds frames for a slow client. Its bound: frames, newest values, and bytes of both; its
+//! policy: a *latest* frame replaces the waiting one of its channel and key, and a frame that still does not fit
+//! closes the connection as slow; its metrics: `realtime_edge_conflated_total`, `realtime_edge_slow_closes_total`.
 //!
-//! Invariant: pushing never waits, and nothing is dropped without the connection being closed.
+//! Invariant: pushing never waits, takes the same time however much waits, and nothing is dropped without the
+//! connection being closed.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, LazyLock},
 };
 
@@ -22,6 +23,9 @@ use crate::close::{Close, Code};
 
 /// Orders that wait for one connection.
 const ORDERS_MAX: usize = 256;
+/// Frames that wait for one connection and are looked through one by one for a key; where more wait, an index is made.
+/// Most connections never have as many, and an index costs more than a short look.
+const SCAN_MAX: usize = 16;
 
 /// Looked up once: it is recorded with each delivery.
 static PUBLISH_TO_WRITE: LazyLock<Histogram> =
@@ -31,16 +35,23 @@ static QUEUE_FRAMES: LazyLock<Histogram> = LazyLock::new(|| histogram!("realtime
 /// The most that a queue holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bound {
+    /// Besides newest values.
     pub frames: usize,
+    /// Newest values, one per channel and key.
+    pub latest: usize,
+    /// Of all of them.
     pub bytes: usize,
 }
+
+/// What a newest value replaces: the one of the same channel and key.
+pub(crate) type Key = (Channel, Arc<str>);
 
 /// A frame on its way out.
 #[derive(Debug, Clone)]
 pub(crate) struct Outgoing {
     pub frame: Bytes,
     /// What it replaces, for the *latest* class.
-    pub key: Option<(Channel, Arc<str>)>,
+    pub key: Option<Key>,
     /// When the bus kept its event; for frames that were sent live.
     pub kept_at: Option<Timestamp>,
     /// Its event's trace, if that is recorded.
@@ -68,7 +79,10 @@ impl Outgoing {
 struct State {
     frames: VecDeque<Outgoing>,
     bytes: usize,
-    latest_waiting: usize,
+    latest_waiting: u32,
+    /// Where the newest values wait among the frames, which only grow until all are taken; made when there are many.
+    #[allow(clippy::box_collection, reason = "a connection that has none is to hold a pointer, not a map")]
+    index: Option<Box<HashMap<Key, usize>>>,
     close: Option<Close>,
     orders: Vec<Order>,
 }
@@ -118,21 +132,12 @@ impl Queue {
         if state.close.is_some() {
             return;
         }
-        if let Some(key) = outgoing.key.as_ref().filter(|_| state.latest_waiting > 0)
-            && let Some(waiting) = state.frames.iter_mut().find(|waiting| waiting.key.as_ref() == Some(key))
-        {
-            // In its place: a value that changes all the time must not be put off for ever.
-            let (old, new) = (waiting.frame.len(), outgoing.frame.len());
-            *waiting = outgoing;
-            state.bytes = state.bytes - old + new;
-            counter!("realtime_edge_conflated_total").increment(1);
-        } else {
-            state.latest_waiting += usize::from(outgoing.key.is_some());
-            state.bytes += outgoing.frame.len();
-            state.frames.push_back(outgoing);
-        }
+        state.add(outgoing);
+        let latest = usize::try_from(state.latest_waiting).unwrap_or(usize::MAX);
+        let others = state.frames.len() - latest;
         // A single frame always fits: otherwise a large event could never be delivered.
-        if state.frames.len() > self.bound.frames
+        if others > self.bound.frames
+            || latest > self.bound.latest
             || (state.bytes > self.bound.bytes && state.frames.len() > 1)
         {
             *state = State { close: Some(Code::TooSlow.into()), ..State::default() };
@@ -166,13 +171,11 @@ impl Queue {
     /// Everything that waits.
     pub fn take(&self) -> Taken {
         let mut state = self.state.lock();
-        state.bytes = 0;
-        state.latest_waiting = 0;
         if !state.frames.is_empty() {
             QUEUE_FRAMES.record(state.frames.len() as f64);
         }
         Taken {
-            frames: std::mem::take(&mut state.frames),
+            frames: state.take_frames(),
             close: state.close.clone(),
             orders: std::mem::take(&mut state.orders),
         }
@@ -180,10 +183,7 @@ impl Queue {
 
     /// The frames that wait; orders go on waiting.
     pub fn take_frames(&self) -> VecDeque<Outgoing> {
-        let mut state = self.state.lock();
-        state.bytes = 0;
-        state.latest_waiting = 0;
-        std::mem::take(&mut state.frames)
+        self.state.lock().take_frames()
     }
 
     /// Whether the connection is to be closed at once, without what waits.
@@ -202,14 +202,61 @@ impl Queue {
     }
 }
 
+impl State {
+    fn add(&mut self, outgoing: Outgoing) {
+        let place = outgoing.key.as_ref().and_then(|key| self.find(key));
+        if let Some(waiting) = place.and_then(|place| self.frames.get_mut(place)) {
+            // In its place: a value that changes all the time must not be put off for ever.
+            let (old, new) = (waiting.frame.len(), outgoing.frame.len());
+            *waiting = outgoing;
+            self.bytes = self.bytes - old + new;
+            counter!("realtime_edge_conflated_total").increment(1);
+            return;
+        }
+        if let Some(key) = &outgoing.key {
+            self.latest_waiting += 1;
+            if let Some(index) = &mut self.index {
+                index.insert(key.clone(), self.frames.len());
+            }
+        }
+        self.bytes += outgoing.frame.len();
+        self.frames.push_back(outgoing);
+    }
+
+    /// Where the value of a key waits.
+    fn find(&mut self, key: &Key) -> Option<usize> {
+        if self.latest_waiting == 0 {
+            return None;
+        }
+        if self.frames.len() <= SCAN_MAX {
+            return self.frames.iter().position(|waiting| waiting.key.as_ref() == Some(key));
+        }
+        let frames = &self.frames;
+        let index = self.index.get_or_insert_with(|| {
+            let places = frames.iter().enumerate();
+            Box::new(places.filter_map(|(place, frame)| Some((frame.key.clone()?, place))).collect())
+        });
+        index.get(key).copied()
+    }
+
+    fn take_frames(&mut self) -> VecDeque<Outgoing> {
+        self.bytes = 0;
+        self.latest_waiting = 0;
+        self.index = None;
+        std::mem::take(&mut self.frames)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use std::time::{Duration, Instant};
+
     use proptest::prelude::*;
 
     use super::*;
 
-    const BOUND: Bound = Bound { frames: 4, bytes: 100 };
+    const BOUND: Bound = Bound { frames: 4, latest: 30, bytes: 400 };
 
     fn frame(text: &str) -> Outgoing {
         Outgoing::plain(Bytes::copy_from_slice(text.as_bytes()))
@@ -260,18 +307,95 @@ mod tests {
         assert_eq!((texts(&taken), taken.close.clone().unwrap().code), (vec!["a"], Code::Restart));
     }
 
+    #[test]
+    fn values_of_one_key_on_two_channels_are_two() {
+        let queue = Queue::new(BOUND);
+        let on = |channel: &str, text: &str| Outgoing {
+            key: Some((channel.parse().unwrap(), "31".into())),
+            ..frame(text)
+        };
+        for outgoing in [on("area:u33dc", "a"), on("area:u33dd", "b"), on("area:u33dc", "c")] {
+            queue.push(outgoing);
+        }
+        assert_eq!(texts(&queue.take()), ["c", "b"]);
+    }
+
+    #[test]
+    fn many_newest_values_wait_without_closing_the_reader_as_slow() {
+        let queue = Queue::new(BOUND);
+        (0..30).for_each(|key| queue.push(latest(&key.to_string(), "x")));
+        (0..4).for_each(|_| queue.push(frame("y")));
+        assert!(!queue.is_slow());
+        queue.push(latest("30", "x"));
+        assert!(queue.is_slow());
+    }
+
+    #[test]
+    fn a_waiting_connection_holds_little() {
+        // Bytes. There is one for every connection; look twice before allowing more.
+        assert!(size_of::<Queue>() <= 192, "{}", size_of::<Queue>());
+    }
+
+    /// The least time of a few that 10 rounds of values of so many keys take, per value.
+    fn time_per_value(keys: usize) -> Duration {
+        let bound = Bound { frames: 1, latest: keys, bytes: usize::MAX };
+        let channel: Channel = "area:u33dc".parse().unwrap();
+        let values: Vec<Outgoing> = (0..keys)
+            .map(|key| Outgoing { key: Some((channel.clone(), key.to_string().into())), ..frame("x") })
+            .collect();
+        let rounds = (0..5).map(|_| {
+            let queue = Queue::new(bound);
+            let began = Instant::now();
+            for _ in 0..10 {
+                values.iter().for_each(|value| queue.push(value.clone()));
+            }
+            let took = began.elapsed();
+            assert_eq!(queue.take().frames.len(), keys);
+            took
+        });
+        rounds.min().unwrap() / u32::try_from(10 * keys).unwrap()
+    }
+
+    #[test]
+    fn a_value_takes_about_the_same_time_however_many_wait() {
+        let (few, many) = (time_per_value(100), time_per_value(4_000));
+        // Looking through all of them would be 40 times as much; the rest is caches, and other work on the machine.
+        assert!(many < few * 12, "{few:?} with 100 waiting, {many:?} with 4,000");
+    }
+
     proptest! {
         #[test]
-        fn it_never_holds_more_than_its_bound(pushes in proptest::collection::vec((0u8..6, 0usize..60), 0..60)) {
+        fn it_never_holds_more_than_its_bound(pushes in proptest::collection::vec((0u8..60, 0usize..60), 0..120)) {
             let queue = Queue::new(BOUND);
             for (key, length) in pushes {
                 let text = "x".repeat(length);
                 queue.push(if key == 0 { frame(&text) } else { latest(&key.to_string(), &text) });
                 let state = queue.state.lock();
-                prop_assert!(state.frames.len() <= BOUND.frames);
+                let latest = state.frames.iter().filter(|frame| frame.key.is_some()).count();
+                prop_assert!(state.frames.len() - latest <= BOUND.frames && latest <= BOUND.latest);
+                prop_assert_eq!(latest, state.latest_waiting as usize);
                 prop_assert!(state.bytes <= BOUND.bytes || state.frames.len() == 1);
                 prop_assert_eq!(state.bytes, state.frames.iter().map(|f| f.frame.len()).sum::<usize>());
             }
+        }
+
+        #[test]
+        fn what_is_taken_is_each_keys_newest_value_at_the_place_of_its_first(
+            keys in proptest::collection::vec(0u8..40, 0..200)
+        ) {
+            let queue = Queue::new(Bound { frames: 200, latest: 200, bytes: usize::MAX });
+            let mut expected: Vec<(u8, String)> = Vec::new();
+            for (number, key) in keys.into_iter().enumerate() {
+                let text = number.to_string();
+                queue.push(if key == 0 { frame(&text) } else { latest(&key.to_string(), &text) });
+                match expected.iter_mut().find(|(waiting, _)| key != 0 && *waiting == key) {
+                    Some((_, old)) => *old = text,
+                    None => expected.push((key, text)),
+                }
+            }
+            let expected: Vec<String> = expected.into_iter().map(|(_, text)| text).collect();
+            let taken = queue.take();
+            prop_assert_eq!(texts(&taken), expected);
         }
     }
 }

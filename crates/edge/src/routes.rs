@@ -1,4 +1,5 @@
-//! The one table from paths to channels. Nothing else in this crate knows a domain.
+//! The tables from paths to channels, and from what clients say on a feed to the methods of domains. Nothing else
+//! in this crate knows a domain.
 
 use platepal_events::{Channel, ChannelKind};
 
@@ -10,7 +11,37 @@ const TABLE: &[(&str, ChannelKind)] = &[
     ("admin", ChannelKind::Admin),
     ("chat", ChannelKind::Chat),
     ("order", ChannelKind::Order),
+    ("track", ChannelKind::Track),
+    ("area", ChannelKind::Area),
 ];
+
+/// What the clients of a kind of feed may say, by the type of the message, and the method that it calls.
+const SAYINGS: &[(ChannelKind, &str, Method)] = &[
+    (ChannelKind::Rider, "location", Method::Always("tracking.report")),
+    (
+        ChannelKind::Rider,
+        "offer_response",
+        Method::If { field: "accept", yes: "tracking.accept_offer", no: "tracking.decline_offer" },
+    ),
+];
+
+/// Which method a message calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Method {
+    Always(&'static str),
+    /// It depends on a field of the message's data, which is true or false.
+    If {
+        field: &'static str,
+        yes: &'static str,
+        no: &'static str,
+    },
+}
+
+/// What a message of this type means on a feed of this kind; `None` when such feeds take none.
+pub(crate) fn saying(kind: ChannelKind, message_type: &str) -> Option<Method> {
+    let found = SAYINGS.iter().find(|(feed, name, _)| *feed == kind && *name == message_type);
+    found.map(|(_, _, method)| *method)
+}
 
 /// Why a path leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +80,8 @@ mod tests {
             ("/ws/admin", "admin"),
             ("/ws/chat/88", "chat:88"),
             ("/ws/order/5012", "order:5012"),
+            ("/ws/track/5012", "track:5012"),
+            ("/ws/area/u33dc", "area:u33dc"),
         ] {
             let events = path.replace("/ws/", "/events/");
             for path in [path.to_owned(), format!("{path}/"), events] {
@@ -67,6 +100,8 @@ mod tests {
             "/ws/customer/",
             "/ws/admin/7",
             "/ws/menu/1",
+            "/ws/area",
+            "/ws/track/",
             "/ws/sessions",
             "/ws/customer/7/8",
             "/ws/customer/7//",
@@ -76,6 +111,7 @@ mod tests {
             assert_eq!(feed(path), Err(NoRoute::Unknown), "{path}");
         }
         assert!(matches!(feed("/ws/customer/a.b"), Err(NoRoute::Id(_))));
+        assert!(matches!(feed("/ws/area/U33DC"), Err(NoRoute::Id(why)) if why.contains("geohash")));
         assert!(matches!(feed("/ws/customer/%2e%2e"), Err(NoRoute::Id(_))));
     }
 

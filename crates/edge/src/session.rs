@@ -4,6 +4,7 @@
 //! everything that waits in one call. What a client says is the protocol's: [`crate::platepal`] or
 //! [`crate::centrifuge`].
 
+pub(crate) mod asking;
 pub(crate) mod opening;
 mod orders;
 pub(crate) mod presence;
@@ -19,6 +20,7 @@ use rand::Rng;
 use tokio::time::{Instant, Sleep};
 
 pub(crate) use self::{
+    asking::Lanes,
     opening::{Arrival, Opened},
     presence::Announced,
     subscription::{Role, Subscription, snapshot},
@@ -32,7 +34,6 @@ use crate::{
     hub::{LogPage, Page, unavailable},
     limits::{Admission, Rate, end_of_life},
     line::{Heard, Line},
-    platepal,
     queue::{Outgoing, Queue},
     sessions::Registration,
 };
@@ -63,6 +64,8 @@ pub(crate) struct Session {
     pub(crate) subscriptions: Vec<Subscription>,
     /// What is being asked of others.
     pub(crate) work: Vec<Work>,
+    /// In which order the domains are asked.
+    pub(crate) lanes: Lanes,
     /// Of Centrifuge's protocol; `None`: PlatePal's.
     pub(crate) client: Option<Box<Client>>,
     pub(crate) rate: Rate,
@@ -124,6 +127,7 @@ impl Session {
             // One is what most connections have; a list that grows takes room for four.
             subscriptions: Vec::with_capacity(1),
             work: Vec::new(),
+            lanes: Lanes::default(),
             client: None,
             rate: Rate::new(settings.messages_burst, now),
             // At a random moment of the interval, so that clients that came together are not pinged together.
@@ -262,6 +266,7 @@ impl Session {
                 }
             }
             Outcome::Rechecked(channel, verdict) => self.rechecked(&channel, verdict),
+            Outcome::Asked(frame) => self.asked(frame),
             Outcome::Centrifuge(done) => self.take_centrifuge(*done),
         }
     }
@@ -315,13 +320,8 @@ impl Session {
                 Heard::Binary(bytes) if self.client.is_some() => {
                     self.hear_centrifuge(bytes, Wire::ProtobufSocket);
                 }
-                Heard::Text(text) => self.answer(|| {
-                    // The line has checked that it is UTF-8.
-                    platepal::answer(std::str::from_utf8(&text).unwrap_or_default())
-                }),
-                Heard::Binary(_) => {
-                    self.answer(|| platepal::error("this socket takes text, not binary messages"));
-                }
+                Heard::Text(text) => self.hear_platepal(&text),
+                Heard::Binary(_) => self.hear_binary(),
             }
         }
         true
@@ -342,29 +342,6 @@ impl Session {
 
     pub(crate) fn count(&self, result: &'static str) {
         counter!("realtime_edge_messages_total", "result" => result).increment(1);
-    }
-
-    fn answer(&mut self, answer: impl FnOnce() -> bytes::Bytes) {
-        self.answer_by = None;
-        if self.closing.is_some() {
-            return;
-        }
-        let result = match self.admit() {
-            Admission::Admit => {
-                // Through the queue, whose bound holds for a client that asks and does not read, too.
-                self.queue.push(Outgoing::plain(answer()));
-                "answered"
-            }
-            Admission::Warn => {
-                self.queue.push(Outgoing::plain(platepal::error("too many messages; slow down")));
-                "limited"
-            }
-            Admission::Close => {
-                self.close(&Code::Policy.into());
-                "closed"
-            }
-        };
-        self.count(result);
     }
 
     /// Whether the client may say something now.
@@ -402,6 +379,7 @@ impl Session {
     /// It reads no more: its places are free from now on.
     fn forget(&mut self) {
         self.work.clear();
+        self.lanes = Lanes::default();
         self.subscriptions.clear();
         self.user = None;
     }

@@ -28,6 +28,8 @@ pub(crate) struct Sessions {
     /// Of this process; the first half of its clients' ids.
     edge: u64,
     per_user_max: usize,
+    /// Of whoever has the link to one delivery.
+    per_link_max: usize,
     state: Mutex<State>,
 }
 
@@ -72,16 +74,19 @@ pub(crate) struct Selector<'a> {
 }
 
 impl Sessions {
-    pub fn new(edge: u64, per_user_max: usize) -> Arc<Self> {
-        Arc::new(Self { edge, per_user_max, state: Mutex::default() })
+    pub fn new(edge: u64, per_user_max: usize, per_link_max: usize) -> Arc<Self> {
+        Arc::new(Self { edge, per_user_max, per_link_max, state: Mutex::default() })
     }
 
     /// Enters a connection; `None` when its user has too many.
     pub fn register(self: &Arc<Self>, open: Open) -> Option<Registration> {
+        // A link that is passed on is many people.
+        let is_link = open.user.shared_delivery().is_some();
+        let max = if is_link { self.per_link_max } else { self.per_user_max };
         let mut state = self.state.lock();
         let id = ClientId(state.next);
         let of_user = state.per_user.entry(open.user.clone()).or_default();
-        if of_user.len() >= self.per_user_max {
+        if of_user.len() >= max {
             return None;
         }
         of_user.push(id);
@@ -223,24 +228,28 @@ mod tests {
             info: None,
             channels: SmallVec::from_iter([channel.parse().unwrap()]),
             secret: None,
-            queue: Arc::new(Queue::new(Bound { frames: 1, bytes: 1 })),
+            queue: Arc::new(Queue::new(Bound { frames: 1, latest: 1, bytes: 1 })),
         }
     }
 
     #[test]
     fn a_user_has_a_bound_and_a_closed_socket_makes_room() {
-        let sessions = Sessions::new(1, 2);
+        let sessions = Sessions::new(1, 2, 3);
         let first = sessions.register(open("7", "customer:7")).unwrap();
         let _second = sessions.register(open("7", "customer:7")).unwrap();
         assert!(sessions.register(open("7", "customer:7")).is_none());
         assert!(sessions.register(open("8", "customer:8")).is_some());
         drop(first);
         assert!(sessions.register(open("7", "customer:7")).is_some());
+        // A link has a bound of its own.
+        let links: Vec<_> = (0..4).map(|_| sessions.register(open("share:7", "track:7"))).collect();
+        assert_eq!(links.iter().flatten().count(), 3);
+        assert!(sessions.register(open("share:8", "track:8")).is_some());
     }
 
     #[test]
     fn those_are_selected_to_whom_everything_applies() {
-        let sessions = Sessions::new(1, 9);
+        let sessions = Sessions::new(1, 9, 9);
         let chat = sessions.register(open("7", "chat:1")).unwrap();
         let own = sessions.register(open("7", "customer:7")).unwrap();
         let _other = sessions.register(open("8", "chat:1")).unwrap();
@@ -259,6 +268,6 @@ mod tests {
         assert_eq!(ids(Selector { channel: Some(&channel), ..Selector::default() }), [2]);
         let name = sessions.client_name(own.id());
         assert_eq!(sessions.client_of(&name), Some(own.id()));
-        assert_eq!(Sessions::new(2, 9).client_of(&name), None);
+        assert_eq!(Sessions::new(2, 9, 9).client_of(&name), None);
     }
 }

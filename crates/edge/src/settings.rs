@@ -20,6 +20,8 @@ platepal_settings::settings! {
         connections_max: usize = "REALTIME_EDGE_CONNECTIONS_MAX", default "50000", bound { unit: "connections", full: "a new one is answered 503 with Retry-After, or closed when there are many of those", metric: "realtime_edge_handshakes_total" };
         /// Sockets that one user may have open on one edge.
         connections_per_user_max: usize = "REALTIME_EDGE_CONNECTIONS_PER_USER_MAX", default "20", bound { unit: "sockets per user", full: "a new one is closed with 4029", metric: "realtime_edge_closes_total" };
+        /// Sockets that the link to one delivery may have open on one edge, whoever it was passed on to.
+        connections_per_link_max: usize = "REALTIME_EDGE_CONNECTIONS_PER_LINK_MAX", default "200", bound { unit: "sockets per link", full: "a new one is closed with 4029", metric: "realtime_edge_closes_total" };
         /// Proxies in front of the edge, as networks (`10.0.0.0/8, 192.0.2.1`): they are believed when they tell a client's address.
         trusted_proxies: Networks = "REALTIME_TRUSTED_PROXIES", optional;
         /// The header in which the trusted proxies tell it: `x-forwarded-for` or `forwarded`. The other one is not read, as a client may have sent it.
@@ -66,7 +68,9 @@ platepal_settings::settings! {
         lifetime_max: Option<Duration> = "REALTIME_EDGE_LIFETIME_MAX", optional, bound { unit: "time", full: "the connection is closed with 1012 and heals by its last event id", metric: "realtime_edge_closes_total" };
         /// How long a connection may be open with nothing but pings on it.
         idle_max: Option<Duration> = "REALTIME_EDGE_IDLE_MAX", optional, bound { unit: "time", full: "the connection is closed with 1012 and heals by its last event id", metric: "realtime_edge_closes_total" };
-        /// Frames waiting for one connection.
+        /// Newest values waiting for one connection, one per channel and key: riders on a map.
+        queue_latest: usize = "REALTIME_EDGE_QUEUE_LATEST", default "4096", bound { unit: "values per connection", full: "the connection is closed with 4008 and is given the newest values when it comes back", metric: "realtime_edge_slow_closes_total" };
+        /// Frames waiting for one connection, besides newest values.
         queue_frames: usize = "REALTIME_EDGE_QUEUE_FRAMES", default "512", bound { unit: "frames per connection", full: "the connection is closed with 4008 and heals by its last event id", metric: "realtime_edge_slow_closes_total" };
         /// Bytes waiting for one connection.
         queue_bytes: ByteSize = "REALTIME_EDGE_QUEUE_BYTES", default "1MiB", bound { unit: "bytes per connection", full: "the connection is closed with 4008 and heals by its last event id", metric: "realtime_edge_slow_closes_total" };
@@ -94,12 +98,16 @@ platepal_settings::settings! {
         messages_per_second: u32 = "REALTIME_EDGE_MESSAGES_PER_SECOND", default "20", bound { unit: "messages per second", full: "answered by an error frame; a client that goes on is closed with 1008", metric: "realtime_edge_messages_total" };
         /// Messages that a client may send at once.
         messages_burst: u32 = "REALTIME_EDGE_MESSAGES_BURST", default "40", bound { unit: "messages", full: "answered by an error frame; a client that goes on is closed with 1008", metric: "realtime_edge_messages_total" };
+        /// Messages of one connection that a domain is working on or that wait for their turn: each domain is handed one connection's messages one after the other, in their order.
+        calls_max: usize = "REALTIME_EDGE_CALLS_MAX", default "16", bound { unit: "messages per connection", full: "PlatePal's sockets answer by an error frame; a client of Centrifuge's protocol is not listened to until one is answered", metric: "realtime_edge_messages_total" };
+        /// How long a client waits for a domain's answer to its message, its turn included.
+        call_timeout: Duration = "REALTIME_EDGE_CALL_TIMEOUT", default "10s", bound { unit: "time", full: "the client is told to try again; the domain may have done it", metric: "realtime_edge_calls_total" };
         /// Recent events of a channel that are kept in memory for replay.
         ring_events: usize = "REALTIME_EDGE_RING_EVENTS", default "256", bound { unit: "events per channel", full: "the oldest leaves memory and is read from the log when it is needed", metric: "realtime_edge_replays_total" };
         /// Bytes of a channel's recent events that are kept in memory for replay.
         ring_bytes: ByteSize = "REALTIME_EDGE_RING_BYTES", default "512KiB", bound { unit: "bytes per channel", full: "the oldest leaves memory and is read from the log when it is needed", metric: "realtime_edge_replays_total" };
         /// Newest values of a channel that are kept in memory for newcomers.
-        latest_keys: usize = "REALTIME_EDGE_LATEST_KEYS", default "1000", bound { unit: "keys per channel", full: "the value that changed longest ago is not given at once, but when it changes next", metric: "realtime_edge_conflated_total" };
+        latest_keys: usize = "REALTIME_EDGE_LATEST_KEYS", default "4096", bound { unit: "keys per channel", full: "the value that changed longest ago is not given at once, but when it changes next", metric: "realtime_edge_conflated_total" };
         /// Frames of one replay.
         replay_frames: usize = "REALTIME_EDGE_REPLAY_FRAMES", default "10000", bound { unit: "frames per connection", full: "the connection is closed with 1013 and goes on from its last event id", metric: "realtime_edge_replayed_frames_total" };
         /// How long a channel is kept after its last reader has left.
@@ -154,6 +162,9 @@ impl Settings {
                  off before they are told why",
             );
         }
+        if self.call_timeout < Duration::from_millis(100) {
+            reader.mistake("REALTIME_EDGE_CALL_TIMEOUT must be at least 100ms");
+        }
         if self.idle_max.is_some_and(|time| time < Duration::from_secs(10)) {
             reader.mistake("REALTIME_EDGE_IDLE_MAX must be at least 10s");
         }
@@ -177,7 +188,10 @@ impl Settings {
             ("REALTIME_EDGE_HEADER_LINES_MAX", self.header_lines_max),
             ("REALTIME_EDGE_REQUESTS_PER_CONNECTION_MAX", self.requests_per_connection_max),
             ("REALTIME_EDGE_CONNECTIONS_PER_USER_MAX", self.connections_per_user_max),
+            ("REALTIME_EDGE_CONNECTIONS_PER_LINK_MAX", self.connections_per_link_max),
             ("REALTIME_EDGE_QUEUE_FRAMES", self.queue_frames),
+            ("REALTIME_EDGE_QUEUE_LATEST", self.queue_latest),
+            ("REALTIME_EDGE_CALLS_MAX", self.calls_max),
             ("REALTIME_EDGE_QUEUE_BYTES", self.queue_bytes.0),
             ("REALTIME_EDGE_MESSAGES_PER_SECOND", usize::from(self.messages_per_second > 0)),
             ("REALTIME_EDGE_MESSAGES_BURST", usize::from(self.messages_burst > 0)),

@@ -58,7 +58,9 @@ pub(super) async fn within<T>(
 /// What a command that is about one channel says, where a connection for that channel alone would be closed.
 pub(super) fn of_close(close: &Close) -> ErrorReply {
     match close.code {
-        Code::Forbidden => error(103),
+        Code::Forbidden if *close == Code::Forbidden.into() => error(103),
+        // There is more to say than that it is forbidden.
+        Code::Forbidden => because(103, close.reason().into_owned()),
         Code::Unauthorised | Code::Expired => error(109),
         Code::TooMany => error(106),
         _ => because(100, close.reason().into_owned()),

@@ -11,7 +11,7 @@ use super::{
     subscribe::{is_json, named},
 };
 use crate::{
-    owners::Caller,
+    owners::Owners,
     session::{Session, User},
 };
 
@@ -24,9 +24,11 @@ impl Session {
         if !is_json(&request.data) {
             return self.refuse(id, error(107));
         }
+        let turn = self.lanes.turn(channel.kind().owner());
         let (edge, caller) = (Arc::clone(&self.edge), self.caller(user));
+        let limit = self.edge.settings.call_timeout;
         self.spawn(async move {
-            let sent = edge.owners.send(&caller, &channel, request.data).await;
+            let sent = turn.ask(limit, edge.owners.send(&caller, &channel, request.data)).await;
             let answer = sent.map(|()| Reply { publish: Some(Empty {}), ..Reply::default() });
             Done::Answered(answer.map_err(|status| of_status(&status).into()), id)
         });
@@ -37,9 +39,12 @@ impl Session {
         if !is_json(&data) {
             return self.refuse(id, error(107));
         }
+        let Some(domain) = Owners::of_method(&request.method) else { return self.refuse(id, error(104)) };
+        let turn = self.lanes.turn(domain);
         let (edge, caller) = (Arc::clone(&self.edge), self.caller(user));
+        let limit = self.edge.settings.call_timeout;
         self.spawn(async move {
-            let answer = match edge.owners.call(&caller, &request.method, data).await {
+            let answer = match turn.ask(limit, edge.owners.call(&caller, &request.method, data)).await {
                 Ok(data) if is_json(&data) => Ok(Reply { rpc: Some(RpcResult { data }), ..Reply::default() }),
                 Ok(_) => {
                     tracing::error!(method = request.method, "a domain's answer to a call is not JSON");
@@ -50,10 +55,5 @@ impl Session {
             };
             Done::Answered(answer, id)
         });
-    }
-
-    fn caller(&self, user: User) -> Caller {
-        let client_id = self.edge.sessions.client_name(user.registration.id());
-        Caller { principal: user.principal, token: user.token, client_id }
     }
 }

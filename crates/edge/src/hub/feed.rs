@@ -205,7 +205,11 @@ impl Feed {
         let place = Position { offset, ..ring.head().clone() };
         let mut latest: Vec<&Arc<Encoded>> = state.latest.values().collect();
         latest.sort_by_key(|encoded| encoded.entry.position.offset);
-        let placed = latest.into_iter().map(|own| Encoded::latest(own.entry.clone(), place.clone()));
+        let placed = latest.into_iter().map(|own| match own.is_placed_at(&place) {
+            // Where nothing but values is told, as on a map, each is encoded once for all newcomers.
+            true => Arc::clone(own),
+            false => Arc::new(Encoded::latest(own.entry.clone(), place.clone())),
+        });
         placed.map(|encoded| self.outgoing(&encoded, wire, false)).collect()
     }
 
@@ -465,7 +469,7 @@ mod tests {
     fn a_reader_that_is_ahead_of_what_was_told_is_not_told_it_again() {
         let feed = Feed::new("customer:7".parse().unwrap(), Spelling::Underscored, 10);
         feed.open(position(5), RingBound { events: 10, bytes: usize::MAX }, Vec::new());
-        let queue = Arc::new(Queue::new(Bound { frames: 10, bytes: usize::MAX }));
+        let queue = Arc::new(Queue::new(Bound { frames: 10, latest: 10, bytes: usize::MAX }));
         let (reader, _) =
             feed.attach(Reader::new(&queue, ClientId::default(), Wire::PlatePalSocket)).unwrap();
         feed.start(reader, 5);

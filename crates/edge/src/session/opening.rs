@@ -35,8 +35,12 @@ pub(crate) struct Opened {
 
 /// A queue with the bound of the settings.
 pub(crate) fn queue(edge: &Edge) -> Arc<Queue> {
-    let bound = Bound { frames: edge.settings.queue_frames, bytes: edge.settings.queue_bytes.0 };
-    Arc::new(Queue::new(bound))
+    let settings = &edge.settings;
+    Arc::new(Queue::new(Bound {
+        frames: settings.queue_frames,
+        latest: settings.queue_latest,
+        bytes: settings.queue_bytes.0,
+    }))
 }
 
 /// Opens a client before its request is answered, so that to the client "open" means: from now on nothing is

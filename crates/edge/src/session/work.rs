@@ -2,6 +2,7 @@
 
 use std::{pin::Pin, task::Poll};
 
+use bytes::Bytes;
 use platepal_bus::BusError;
 use platepal_events::Channel;
 
@@ -16,6 +17,8 @@ pub(crate) enum Outcome {
     Page(Channel, Result<LogPage, BusError>),
     /// Whether a channel may still be read.
     Rechecked(Channel, Result<(), Close>),
+    /// What a domain answered, as a frame of PlatePal's protocol.
+    Asked(Bytes),
     Centrifuge(Box<Done>),
 }
 

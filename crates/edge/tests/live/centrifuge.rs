@@ -35,6 +35,16 @@ impl Client {
         reply
     }
 
+    /// Sends a command, and waits for nothing.
+    pub async fn send(&mut self, command: Value) {
+        self.socket.send_json(&command).await;
+    }
+
+    /// What comes next.
+    pub async fn next(&mut self) -> Value {
+        self.socket.json().await
+    }
+
     pub async fn subscribe(&mut self, request: Value) -> Value {
         self.ask(json!({ "id": 2, "subscribe": request })).await
     }

@@ -10,29 +10,71 @@ use std::{
 };
 
 use async_trait::async_trait;
-use platepal_auth::{ApiKeys, KeySettings, Principal, Verifier};
+use bytes::Bytes;
+use platepal_auth::{ApiKeys, KeySettings, Principal, ShareSettings, ShareSigner, Verifier};
 use platepal_bus::{Bus, Embedded};
 use platepal_events::{Channel, Domain as Owner, Event, Timestamp};
 use platepal_proto::v1;
 use platepal_service::{
     Clock, Parts, Readiness, Shutdown,
-    domain::{self, Domain, Snapshot, Verdict},
+    domain::{self, Domain, Sender, Snapshot, Verdict},
     edges::{Edges, Own},
     grpc::{Door, Links, Server, memory},
 };
 use platepal_settings::{Group, Reader};
 use platepal_testkit::{Connect, Socket, Token, eventually, ports};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tonic::Status;
 
 pub const SECRET: &str = "a secret for tests of at least 32 bytes";
 
+pub const SHARE_SECRET: &str = "a secret for links of at least 32 bytes";
+
 /// Who may read what, by user and channel; whoever is not listed is denied.
-#[derive(Default)]
 pub struct Rules {
     pub verdicts: Mutex<HashMap<(String, String), Verdict>>,
     pub snapshots: Mutex<HashMap<String, Snapshot>>,
     pub questions: AtomicUsize,
+    /// What was called or sent, by whom; in the order in which it came.
+    pub asked: Mutex<Vec<(String, String, Value)>>,
+    /// A question is answered when it gets one of these; without end unless a test takes them.
+    pub answers: Semaphore,
+    /// The most questions that were open at once.
+    pub open_max: AtomicUsize,
+    open: AtomicUsize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            verdicts: Mutex::default(),
+            snapshots: Mutex::default(),
+            questions: AtomicUsize::default(),
+            asked: Mutex::default(),
+            answers: Semaphore::new(Semaphore::MAX_PERMITS),
+            open_max: AtomicUsize::default(),
+            open: AtomicUsize::default(),
+        }
+    }
+}
+
+impl Rules {
+    /// Answers a question, when a test lets it.
+    async fn answer(&self, user: &Principal, what: &str, data: &[u8]) -> Result<Value, Status> {
+        let data: Value =
+            serde_json::from_slice(data).map_err(|why| Status::invalid_argument(why.to_string()))?;
+        let open = self.open.fetch_add(1, Ordering::SeqCst) + 1;
+        self.open_max.fetch_max(open, Ordering::SeqCst);
+        self.asked.lock().unwrap().push((user.user_id.to_string(), what.to_owned(), data.clone()));
+        self.answers.acquire().await.unwrap().forget();
+        self.open.fetch_sub(1, Ordering::SeqCst);
+        match data["refuse"].as_str() {
+            Some("words") => Err(Status::failed_precondition("no shift is running; start one first")),
+            Some("broken") => Err(Status::internal("the disk is full")),
+            _ => Ok(json!({ "heard": data })),
+        }
+    }
 }
 
 #[async_trait]
@@ -42,7 +84,8 @@ impl Domain for Rules {
     }
 
     async fn authorize(&self, principal: &Principal, token: &str, channel: &Channel) -> Verdict {
-        assert!(!token.is_empty(), "the owner needs the token to ask Django");
+        let is_link = principal.shared_delivery().is_some();
+        assert_eq!(token.is_empty(), is_link, "the owner needs the token to ask Django, and a link is none");
         self.questions.fetch_add(1, Ordering::SeqCst);
         let key = (principal.user_id.to_string(), channel.to_string());
         let verdicts = self.verdicts.lock().unwrap();
@@ -52,6 +95,14 @@ impl Domain for Rules {
     async fn snapshot(&self, channel: &Channel) -> Result<Snapshot, Status> {
         let snapshots = self.snapshots.lock().unwrap();
         Ok(snapshots.get(channel.as_str()).cloned().unwrap_or(Snapshot { state: None }))
+    }
+
+    async fn send(&self, sender: &Sender, channel: &Channel, data: Bytes) -> Result<(), Status> {
+        self.answer(&sender.principal, channel.as_str(), &data).await.map(drop)
+    }
+
+    async fn call(&self, sender: &Sender, method: &str, data: Bytes) -> Result<Bytes, Status> {
+        self.answer(&sender.principal, method, &data).await.map(|answer| answer.to_string().into())
     }
 
     async fn grant(&self, _: &str, _: &Channel, _: Option<Timestamp>) -> Result<(), Status> {
@@ -97,7 +148,7 @@ impl House {
         let parts = Parts {
             settings: Arc::new(service),
             bus: Arc::clone(&bus) as Arc<dyn Bus>,
-            links: Links::new(HashMap::from([(Owner::Orders, link)])),
+            links: Links::new(HashMap::from([(Owner::Orders, link.clone()), (Owner::Tracking, link)])),
             edges: Edges::new(group(&[]), Some(own), None, 1 << 20),
             keys: ApiKeys::new(&group::<KeySettings>(&[])).unwrap(),
             clock: Clock,
@@ -111,7 +162,7 @@ impl House {
             .unwrap();
         let tokens: platepal_auth::Settings =
             group(&[("REALTIME_JWT_SECRET", SECRET), ("REALTIME_JWT_LEEWAY", "0s")]);
-        let verifier = Verifier::start(&tokens).await.unwrap();
+        let verifier = Verifier::start(&tokens).await.unwrap().accepting_shares(&shares()).unwrap();
         let mut all = vec![("REALTIME_HTTP_ADDR", address.as_str())];
         all.extend(variables);
         platepal_edge::run(group(&all), verifier, parts.clone(), None, vec![Door::Memory(edge_door)])
@@ -182,6 +233,15 @@ impl House {
             }
         }
     }
+}
+
+fn shares() -> ShareSettings {
+    group(&[("REALTIME_SHARE_SECRET", SHARE_SECRET)])
+}
+
+/// The token in the link to a delivery.
+pub fn link(delivery_id: &str, valid_for: Duration) -> String {
+    ShareSigner::new(&shares()).unwrap().unwrap().sign(delivery_id, valid_for, Clock.now()).unwrap().0
 }
 
 pub fn token(user: u64) -> String {
