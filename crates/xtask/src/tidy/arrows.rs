@@ -9,18 +9,21 @@ use super::Finding;
 use crate::shell::{command, quiet};
 
 const BEDROCK: &[&str] = &["auth", "bus", "events", "proto", "service", "settings"];
+const WITH_ROADS: &[&str] = &["auth", "bus", "events", "proto", "roads", "service", "settings"];
 
 /// What a crate may use of ours, as short names. Crates that are not named here are rooms at the top (edge,
 /// gateway, and each domain): they use the bedrock and never each other, so that a new domain changes no rule.
 fn allowed(name: &str) -> Allowed {
     match name {
-        "proto" | "settings" | "xtask" => Allowed::Only(&[]),
+        "proto" | "roads" | "settings" | "xtask" => Allowed::Only(&[]),
         "events" | "testkit" => Allowed::Only(&["proto"]),
         "auth" => Allowed::Only(&["events", "settings"]),
         "bus" => Allowed::Only(&["events", "proto", "settings"]),
         "service" => Allowed::Only(&["auth", "bus", "events", "proto", "settings"]),
         // The binary composes all rooms; measurements look into any, and start real servers.
         "realtime" => Allowed::AllBut(&["bench", "testkit", "xtask"]),
+        // Of the domains, only tracking knows streets.
+        "tracking" => Allowed::Only(WITH_ROADS),
         "bench" => Allowed::AllBut(&["realtime", "xtask"]),
         "fuzz" => Allowed::AllBut(&["bench", "realtime", "testkit", "xtask"]),
         _ => Allowed::Only(BEDROCK),
@@ -120,6 +123,8 @@ mod tests {
     #[test]
     fn a_domain_uses_the_bedrock() {
         assert!(uses("platepal-orders", "platepal-service", None).is_empty());
+        assert!(uses("platepal-tracking", "platepal-roads", None).is_empty());
+        assert_eq!(uses("platepal-orders", "platepal-roads", None).len(), 1);
     }
 
     #[test]
