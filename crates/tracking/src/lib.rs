@@ -11,6 +11,12 @@
 //!
 //! Invariant: a position is shown to those whose delivery it concerns, while it lasts, and to nobody else.
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod replay;
+#[allow(dead_code)]
+mod rules;
 mod settings;
 
 use platepal_service::{Parts, RoleError, grpc::Door};

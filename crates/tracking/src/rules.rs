@@ -27,6 +27,7 @@ pub(crate) mod liveness;
 pub(crate) mod offer;
 pub(crate) mod payload;
 pub(crate) mod place;
+pub(crate) mod plane;
 pub(crate) mod rider;
 pub(crate) mod road;
 pub(crate) mod seen;

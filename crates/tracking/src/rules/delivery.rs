@@ -108,7 +108,8 @@ impl DeliveryStatus {
     /// has the order may be on the way without having said so.
     pub(crate) fn may_become(self, next: Self) -> bool {
         use DeliveryStatus::{
-            Accepted, ArrivedAtPickup, Assigned, Cancelled, Delivered, Failed, InTransit, Pending, PickedUp, Rejected,
+            Accepted, ArrivedAtPickup, Assigned, Cancelled, Delivered, Failed, InTransit, Pending, PickedUp,
+            Rejected,
         };
         match (self, next) {
             _ if self == next => true,
@@ -236,16 +237,20 @@ mod tests {
         use DeliveryStatus::*;
         let way = [Pending, Assigned, Accepted, ArrivedAtPickup, PickedUp, InTransit, Delivered];
         assert!(way.windows(2).all(|step| step[0].may_become(step[1])));
-        assert!([Pending, Assigned, Accepted, Rejected, ArrivedAtPickup, PickedUp, InTransit]
-            .iter()
-            .all(|from| from.may_become(Failed) && from.may_become(Cancelled)));
+        assert!(
+            [Pending, Assigned, Accepted, Rejected, ArrivedAtPickup, PickedUp, InTransit]
+                .iter()
+                .all(|from| from.may_become(Failed) && from.may_become(Cancelled))
+        );
         assert!(Rejected.may_become(Assigned), "somebody else may take it");
     }
 
     #[test]
     fn what_the_graph_does_not_know_is_told_apart() {
         use DeliveryStatus::*;
-        for (from, to) in [(Delivered, Cancelled), (Delivered, InTransit), (Failed, Assigned), (Pending, PickedUp)] {
+        for (from, to) in
+            [(Delivered, Cancelled), (Delivered, InTransit), (Failed, Assigned), (Pending, PickedUp)]
+        {
             assert!(!from.may_become(to), "{from:?} {to:?}");
         }
     }
@@ -264,7 +269,10 @@ mod tests {
     fn only_the_pickup_zone_moves_only_an_accepted_delivery() {
         for status in DeliveryStatus::ALL {
             let moved = status.on_arrival(Zone::Pickup);
-            assert_eq!(moved, (status == DeliveryStatus::Accepted).then_some(DeliveryStatus::ArrivedAtPickup));
+            assert_eq!(
+                moved,
+                (status == DeliveryStatus::Accepted).then_some(DeliveryStatus::ArrivedAtPickup)
+            );
             assert_eq!(status.on_arrival(Zone::Dropoff), None);
         }
     }
@@ -303,7 +311,11 @@ mod tests {
         assert_eq!(outcome(&change(Accepted, 3, 100)), Outcome::Duplicate);
         assert_eq!(outcome(&change(PickedUp, 3, 100)), Outcome::Conflict);
         assert_eq!(outcome(&change(PickedUp, 4, 100)), Outcome::New { unusual: None });
-        assert_eq!(outcome(&change(PickedUp, 0, 99)), Outcome::Superseded, "without a version the moment counts");
+        assert_eq!(
+            outcome(&change(PickedUp, 0, 99)),
+            Outcome::Superseded,
+            "without a version the moment counts"
+        );
         assert_eq!(outcome(&change(PickedUp, 0, 100)), Outcome::New { unusual: None });
     }
 

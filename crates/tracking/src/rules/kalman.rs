@@ -1,0 +1,289 @@
+//! Where a rider probably is, and how fast: a Kalman filter with constant velocity in local metres.
+//!
+//! State: place and velocity east and north. Between fixes the velocity changes by white noise of spectral density q:
+//! with dt seconds since the last, `Q = q [[dt³/3, dt²/2], [dt²/2, dt]]` for each axis (Y. Bar-Shalom, X. R. Li,
+//! T. Kirubarajan, *Estimation with Applications to Tracking and Navigation*, 2001, section 6.2.2). A fix measures the
+//! place; its accuracy is the radius that holds 68 % of a round normal distribution, which is 1.5096 standard deviations
+//! of each axis (`√(−2 ln 0.32)`). As noise is the same in both directions, both axes have the same covariance: three
+//! numbers are kept instead of ten.
+//!
+//! A fix whose squared, normalised distance from where it was expected is beyond the gate (chi-square, 2 degrees of
+//! freedom) is not believed; after three such in a row the filter was wrong, and begins anew there. It begins anew
+//! after a long gap, too. What comes out is at most 2.5 accuracies from the fix that went in.
+
+use serde::{Deserialize, Serialize};
+
+use super::{limits::Limits, place::Place, plane::Plane};
+
+/// Standard deviations of one axis in the radius that holds 68 %.
+const RADIUS: f64 = 1.509_6;
+/// Standard deviation of a velocity of which nothing is known, m/s.
+const UNKNOWN_MPS: f64 = 8.0;
+/// Standard deviation of a velocity that the device measured, m/s.
+const MEASURED_MPS: f64 = 2.0;
+/// The origin follows when the rider is this far from it, in metres.
+const ORIGIN_METRES: f64 = 20_000.0;
+/// A speed that is further from zero than 95 % of what noise makes of standing (chi-square, 2 degrees of freedom).
+const SIGNIFICANT: f64 = 5.99;
+
+/// What goes in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measure {
+    pub(crate) place: Place,
+    /// Metres, 68 %.
+    pub(crate) accuracy: f64,
+    /// Microseconds since 1970.
+    pub(crate) at: i64,
+    /// Metres per second, degrees clockwise from north.
+    pub(crate) speed: Option<f64>,
+    pub(crate) heading: Option<f64>,
+}
+
+/// What comes out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Estimate {
+    pub(crate) place: Place,
+    /// Metres per second.
+    pub(crate) speed: f64,
+    /// Degrees clockwise from north of the velocity; without meaning at rest.
+    pub(crate) course: f64,
+    /// Metres, 68 %.
+    pub(crate) accuracy: f64,
+    /// The speed is more than noise.
+    pub(crate) is_significant: bool,
+}
+
+/// The filter.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Filter {
+    origin: Place,
+    /// Metres east and north of the origin.
+    place: (f64, f64),
+    /// Metres per second.
+    velocity: (f64, f64),
+    /// Covariance of each axis: place, place and velocity, velocity.
+    covariance: (f64, f64, f64),
+    /// Microseconds since 1970.
+    at: i64,
+    rejections: u8,
+}
+
+impl Filter {
+    /// Begins at a fix.
+    pub(crate) fn begin(measure: &Measure) -> Self {
+        let sigma = measure.accuracy / RADIUS;
+        let measured = measure.speed.zip(measure.heading);
+        let (speed, heading) = measured.unwrap_or((0.0, 0.0));
+        let velocity_sigma = if measured.is_some() { MEASURED_MPS } else { UNKNOWN_MPS };
+        let (east, north) = heading.to_radians().sin_cos();
+        Self {
+            origin: measure.place,
+            place: (0.0, 0.0),
+            velocity: (speed * east, speed * north),
+            covariance: (sigma * sigma, 0.0, velocity_sigma * velocity_sigma),
+            at: measure.at,
+            rejections: 0,
+        }
+    }
+
+    /// Takes a later fix; `false`: it is not believed.
+    pub(crate) fn take(&mut self, measure: &Measure, limits: &Limits) -> bool {
+        let micros = measure.at.saturating_sub(self.at);
+        if micros > limits.gap_millis.saturating_mul(1_000) {
+            *self = Self::begin(measure);
+            return true;
+        }
+        let seconds = (micros as f64 / 1e6).max(0.0);
+        let q = noise(seconds, limits);
+        let (place, both, velocity) = self.covariance;
+        let place = place + 2.0 * seconds * both + seconds.powi(2) * velocity + q * seconds.powi(3) / 3.0;
+        let both = both + seconds * velocity + q * seconds.powi(2) / 2.0;
+        let velocity = velocity + q * seconds;
+        let expected = (self.place.0 + seconds * self.velocity.0, self.place.1 + seconds * self.velocity.1);
+
+        let measured = Plane::at(self.origin).metres(measure.place);
+        let off = (measured.0 - expected.0, measured.1 - expected.1);
+        let sigma = measure.accuracy / RADIUS;
+        let spread = place + sigma * sigma;
+        // What is not a number is beyond every gate.
+        let is_expected = (off.0 * off.0 + off.1 * off.1) / spread <= limits.gate;
+        if !is_expected {
+            self.rejections = self.rejections.saturating_add(1);
+            if self.rejections < limits.gate_rejections {
+                return false;
+            }
+            *self = Self::begin(measure);
+            return true;
+        }
+        let (gain, velocity_gain) = (place / spread, both / spread);
+        self.place = (expected.0 + gain * off.0, expected.1 + gain * off.1);
+        self.velocity = (self.velocity.0 + velocity_gain * off.0, self.velocity.1 + velocity_gain * off.1);
+        self.covariance =
+            ((1.0 - gain) * place, (1.0 - gain) * both, (velocity - velocity_gain * both).max(0.0));
+        self.at = measure.at;
+        self.rejections = 0;
+        if self.place.0.hypot(self.place.1) > ORIGIN_METRES {
+            self.origin = Plane::at(self.origin).place(self.place);
+            self.place = (0.0, 0.0);
+        }
+        true
+    }
+
+    /// Where the rider was at the last fix that was believed.
+    pub(crate) fn estimate(&self) -> Estimate {
+        let (east, north) = self.velocity;
+        let speed = east.hypot(north);
+        let course = east.atan2(north).to_degrees().rem_euclid(360.0);
+        Estimate {
+            place: Plane::at(self.origin).place(self.place),
+            speed,
+            course: if course < 360.0 { course } else { 0.0 },
+            accuracy: self.covariance.0.sqrt() * RADIUS,
+            is_significant: speed * speed > SIGNIFICANT * self.covariance.2,
+        }
+    }
+}
+
+/// Process noise by the time between fixes: riders turn and brake more often than fixes come every 5 s.
+fn noise(seconds: f64, limits: &Limits) -> f64 {
+    let part = ((seconds - 1.0) / 4.0).clamp(0.0, 1.0);
+    limits.noise_fast + part * (limits.noise_slow - limits.noise_fast)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    use super::*;
+
+    const HERE: Place = Place { latitude: 60.17, longitude: 24.94 };
+
+    fn measure(place: Place, seconds: f64) -> Measure {
+        Measure { place, accuracy: 5.0, at: (seconds * 1e6) as i64, speed: None, heading: None }
+    }
+
+    /// Two normal numbers (Box-Muller).
+    fn normal(random: &mut StdRng) -> (f64, f64) {
+        let radius = (-2.0 * random.random_range(1e-12_f64..1.0).ln()).sqrt();
+        let (sine, cosine) = random.random_range(0.0..std::f64::consts::TAU).sin_cos();
+        (radius * sine, radius * cosine)
+    }
+
+    #[test]
+    fn a_straight_ride_is_smoother_than_its_fixes() {
+        for (interval, seed, share) in [(1.0, 1, 0.75), (5.0, 2, 0.95)] {
+            let limits = Limits::default();
+            let mut random = StdRng::seed_from_u64(seed);
+            let mut filter: Option<Filter> = None;
+            let (mut raw, mut smooth, mut speeds) = (0.0, 0.0, Vec::new());
+            for step in 0..400 {
+                let seconds = f64::from(step) * interval;
+                let truth = HERE.ahead(70.0, 8.0 * seconds);
+                let (east, north) = normal(&mut random);
+                // 10 m with 68 % are 6.6 m on each axis.
+                let sigma = 10.0 / RADIUS;
+                let place = Plane::at(truth).place((sigma * east, sigma * north));
+                let measure = Measure { accuracy: 10.0, ..measure(place, seconds) };
+                let filter = match &mut filter {
+                    Some(filter) => {
+                        filter.take(&measure, &limits);
+                        filter
+                    }
+                    none => none.insert(Filter::begin(&measure)),
+                };
+                if step > 20 {
+                    raw += truth.metres_to(place).powi(2);
+                    smooth += truth.metres_to(filter.estimate().place).powi(2);
+                    speeds.push(filter.estimate().speed);
+                }
+            }
+            assert!(smooth.sqrt() < share * raw.sqrt(), "{interval} s: {} of {}", smooth.sqrt(), raw.sqrt());
+            let mean = speeds.iter().sum::<f64>() / speeds.len() as f64;
+            assert!((mean - 8.0).abs() < 0.7, "{interval} s: {mean} m/s");
+        }
+    }
+
+    #[test]
+    fn one_outlier_is_not_believed_and_three_are() {
+        let limits = Limits::default();
+        let mut filter = Filter::begin(&measure(HERE, 0.0));
+        for second in 1..20 {
+            assert!(filter.take(&measure(HERE, f64::from(second)), &limits));
+        }
+        let there = HERE.ahead(0.0, 120.0);
+        assert!(!filter.take(&measure(there, 20.0), &limits));
+        assert!(filter.estimate().place.metres_to(HERE) < 1.0);
+        assert!(filter.take(&measure(HERE, 21.0), &limits), "the next good one counts");
+        assert!(!filter.take(&measure(there, 22.0), &limits) && !filter.take(&measure(there, 23.0), &limits));
+        assert!(filter.take(&measure(there, 24.0), &limits), "the third in a row is the truth");
+        assert!(filter.estimate().place.metres_to(there) < 1.0);
+    }
+
+    #[test]
+    fn after_a_long_gap_it_begins_anew() {
+        let limits = Limits::default();
+        let mut filter = Filter::begin(&measure(HERE, 0.0));
+        let there = HERE.ahead(90.0, 3_000.0);
+        assert!(filter.take(&measure(there, 121.0), &limits));
+        assert!(filter.estimate().place.metres_to(there) < 0.01 && filter.estimate().speed == 0.0);
+    }
+
+    #[test]
+    fn two_fixes_of_the_same_moment_are_averaged() {
+        let mut filter = Filter::begin(&measure(HERE, 0.0));
+        assert!(filter.take(&measure(HERE.ahead(90.0, 4.0), 0.0), &Limits::default()));
+        assert!((filter.estimate().place.metres_to(HERE) - 2.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn who_stands_does_not_move_significantly() {
+        let limits = Limits::default();
+        let mut random = StdRng::seed_from_u64(7);
+        let mut filter = Filter::begin(&measure(HERE, 0.0));
+        let mut moving = 0;
+        for step in 1..200 {
+            let (east, north) = normal(&mut random);
+            let place = Plane::at(HERE).place((3.3 * east, 3.3 * north));
+            filter.take(&measure(place, f64::from(step) * 5.0), &limits);
+            moving += i32::from(filter.estimate().is_significant);
+        }
+        assert!(moving < 20, "{moving} of 200");
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_out_is_near_what_went_in(
+            fixes in proptest::collection::vec((-90.0_f64..=90.0, -180.0_f64..=180.0, 3.0_f64..=200.0, 0_i64..200_000_000), 1..40),
+            near: bool,
+        ) {
+            let limits = Limits::default();
+            let mut at = 0;
+            let mut filter: Option<Filter> = None;
+            for (latitude, longitude, accuracy, micros) in fixes {
+                at += micros;
+                let place = if near {
+                    Place { latitude: 60.0 + latitude / 1e5, longitude: 24.0 + longitude / 1e5 }
+                } else {
+                    Place { latitude, longitude }
+                };
+                let measure = Measure { place, accuracy, at, speed: None, heading: None };
+                let believed = match &mut filter {
+                    Some(filter) => filter.take(&measure, &limits),
+                    none => {
+                        *none = Some(Filter::begin(&measure));
+                        true
+                    }
+                };
+                let estimate = filter.unwrap().estimate();
+                prop_assert!(estimate.place.latitude.is_finite() && estimate.place.longitude.is_finite());
+                prop_assert!(estimate.speed.is_finite() && estimate.accuracy.is_finite());
+                if believed && latitude.abs() < 80.0 {
+                    let metres = estimate.place.metres_to(place);
+                    prop_assert!(metres <= 2.5 * accuracy + 1.0, "{metres} m from a fix of {accuracy} m");
+                }
+            }
+        }
+    }
+}

@@ -14,8 +14,8 @@ pub(crate) struct Limits {
     pub(crate) jump_mps: f64,
     /// So many fixes in a row that agree on a new place make it true.
     pub(crate) jump_agreeing: u8,
-    /// Moments of fixes that are remembered to recognise a repeat.
-    pub(crate) seen_fixes: usize,
+    /// Bytes for the moments of fixes that are remembered to recognise a repeat: one each at an even pace.
+    pub(crate) seen_bytes: usize,
 
     // Smoothing.
     /// Process noise at 5 s and more between fixes, m²/s³.
@@ -42,6 +42,8 @@ pub(crate) struct Limits {
     pub(crate) confirming_fixes: u8,
     /// Time inside that makes an arrival.
     pub(crate) confirming_millis: i64,
+    /// Standing so long in the zone makes an arrival: longer than a red light.
+    pub(crate) zone_millis: i64,
     /// Who is faster passes by.
     pub(crate) passing_mps: f64,
 
@@ -78,8 +80,6 @@ pub(crate) struct Limits {
     pub(crate) show_min_millis: i64,
     /// At least one within this time while moving.
     pub(crate) show_max_millis: i64,
-    /// Deliveries that one rider carries at once.
-    pub(crate) deliveries_max: usize,
 
     // Trails.
     /// What simplifying may cost.
@@ -106,7 +106,7 @@ impl Default for Limits {
             accuracy_min_m: 3.0,
             jump_mps: 41.7,
             jump_agreeing: 3,
-            seen_fixes: 1_024,
+            seen_bytes: 1_344,
             noise_slow: 1.0,
             noise_fast: 2.5,
             gate: 13.8,
@@ -119,6 +119,7 @@ impl Default for Limits {
             zone_m: 100.0,
             confirming_fixes: 2,
             confirming_millis: 10_000,
+            zone_millis: 60_000,
             passing_mps: 5.0,
             stale_millis: 30_000,
             offline_millis: 120_000,
@@ -134,10 +135,9 @@ impl Default for Limits {
             off_line_m: 60.0,
             reroute_after_millis: 60_000,
             reroute_pause_millis: 10_000,
-            line_points: 48,
+            line_points: 32,
             show_min_millis: 1_000,
             show_max_millis: 10_000,
-            deliveries_max: 8,
             trail_error_m: 5.0,
             privacy_m: 150.0,
             stand_millis: 30_000,

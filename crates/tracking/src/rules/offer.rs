@@ -147,7 +147,10 @@ mod tests {
         let open = offer("a", OfferStatus::Offered);
         assert_eq!(settle(&open, OfferStatus::Declined, false, at(1)), Settled::Now(OfferStatus::Declined));
         let declined = offer("a", OfferStatus::Declined);
-        assert_eq!(settle(&declined, OfferStatus::Declined, false, at(2)), Settled::Again(OfferStatus::Declined));
+        assert_eq!(
+            settle(&declined, OfferStatus::Declined, false, at(2)),
+            Settled::Again(OfferStatus::Declined)
+        );
         let told = Settled::Otherwise { is: OfferStatus::Declined, write: false };
         assert_eq!(settle(&declined, OfferStatus::Accepted, false, at(2)), told);
     }

@@ -43,13 +43,42 @@ impl Place {
 
     /// The place so many metres in this bearing.
     pub fn ahead(self, bearing: f64, metres: f64) -> Self {
-        let (latitude, bearing, angle) = (self.latitude.to_radians(), bearing.to_radians(), metres / EARTH_METRES);
+        let (latitude, bearing, angle) =
+            (self.latitude.to_radians(), bearing.to_radians(), metres / EARTH_METRES);
         let sine = latitude.sin() * angle.cos() + latitude.cos() * angle.sin() * bearing.cos();
         let east = bearing.sin() * angle.sin() * latitude.cos();
         let longitude = self.longitude.to_radians() + east.atan2(angle.cos() - latitude.sin() * sine);
         Self {
             latitude: sine.clamp(-1.0, 1.0).asin().to_degrees(),
             longitude: (longitude.to_degrees() + 180.0).rem_euclid(360.0) - 180.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn helsinki_is_where_it_is_from_tallinn() {
+        let helsinki = Place { latitude: 60.1699, longitude: 24.9384 };
+        let tallinn = Place { latitude: 59.4370, longitude: 24.7536 };
+        assert!((tallinn.metres_to(helsinki) - 82_140.0).abs() < 300.0);
+        assert!((tallinn.bearing_to(helsinki) - 7.1).abs() < 0.3);
+    }
+
+    proptest! {
+        #[test]
+        fn ahead_is_as_far_and_in_that_direction(
+            latitude in -80.0_f64..80.0, longitude in -180.0_f64..180.0, bearing in 0.0_f64..360.0, metres in 1.0_f64..1e5,
+        ) {
+            let here = Place { latitude, longitude };
+            let there = here.ahead(bearing, metres);
+            prop_assert!((here.metres_to(there) - metres).abs() < 0.01);
+            let off = (here.bearing_to(there) - bearing + 180.0).rem_euclid(360.0) - 180.0;
+            prop_assert!(off.abs() < 0.1);
         }
     }
 }
