@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use platepal_events::Domain;
 
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Publish(Publish),
     /// Follow a channel: positions, ages, gaps
     Tail(Tail),
+    /// Run a recorded way through the rules of tracking: what would be shown, and why not
+    ReplayTrace(ReplayTrace),
     /// Print the reference of all settings as Markdown
     Settings,
     /// Print the reference of all metrics as Markdown
@@ -144,4 +148,24 @@ pub(crate) struct Tail {
     /// Print one JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayTrace {
+    /// CSV with a column trace_id, and either t_unix_s, latitude_deg, longitude_deg or t_s, x_m, y_m
+    pub(crate) file: PathBuf,
+    /// Where the order is fetched, in degrees north and east, e.g. 60.17,24.94
+    #[arg(long, value_name = "LAT,LON", value_parser = place, allow_hyphen_values = true)]
+    pub(crate) pickup: Option<(f64, f64)>,
+    /// Where it is brought
+    #[arg(long, value_name = "LAT,LON", value_parser = place, allow_hyphen_values = true)]
+    pub(crate) dropoff: Option<(f64, f64)>,
+}
+
+fn place(text: &str) -> Result<(f64, f64), String> {
+    let wrong = || format!("{text:?} is not a place; write degrees north and east, e.g. 60.17,24.94");
+    let (latitude, longitude) = text.split_once(',').ok_or_else(wrong)?;
+    let degrees =
+        |text: &str, most: f64| text.trim().parse().ok().filter(|number: &f64| number.abs() <= most);
+    degrees(latitude, 90.0).zip(degrees(longitude, 180.0)).ok_or_else(wrong)
 }

@@ -34,6 +34,7 @@ async fn main() -> ExitCode {
         Some(Command::Token(token)) => tools::token::run(&token),
         Some(Command::Publish(publish)) => tools::publish::run(publish).await,
         Some(Command::Tail(tail)) => tools::tail::run(tail).await,
+        Some(Command::ReplayTrace(replay)) => tools::replay_trace::run(&replay),
         Some(Command::Settings) => tools::settings::run(),
         Some(Command::Metrics) => tools::metrics::run().await,
     };

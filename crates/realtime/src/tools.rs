@@ -3,6 +3,7 @@
 pub(crate) mod doctor;
 pub(crate) mod metrics;
 pub(crate) mod publish;
+pub(crate) mod replay_trace;
 pub(crate) mod settings;
 pub(crate) mod tail;
 pub(crate) mod token;

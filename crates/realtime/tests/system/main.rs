@@ -19,6 +19,7 @@ mod logs;
 mod metrics;
 mod orders;
 mod publishing;
+mod replay_trace;
 mod rolling;
 mod sessions;
 mod start;
