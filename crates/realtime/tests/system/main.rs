@@ -9,6 +9,7 @@ mod access;
 mod centrifuge;
 mod collector;
 mod crashes;
+mod deliveries;
 mod doctor;
 mod frames;
 mod gateway;
