@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use platepal_auth::{ApiKeys, Verifier};
+use platepal_auth::{ApiKeys, ShareSigner, Verifier};
 use platepal_bus::{Bus, embedded::Embedded, nats::Nats};
 use platepal_edge::Landing;
 use platepal_events::Domain;
@@ -246,7 +246,8 @@ async fn start_roles(
             }
             Domain::Tracking => {
                 let access = configuration.access.clone();
-                platepal_tracking::run(configuration.tracking.clone(), access, parts, doors).await?;
+                let shares = ShareSigner::new(&configuration.shares)?;
+                platepal_tracking::run(configuration.tracking.clone(), access, shares, parts, doors).await?;
             }
         }
     }

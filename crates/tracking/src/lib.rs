@@ -14,22 +14,98 @@
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod grpc;
 pub mod replay;
+mod riders;
 #[allow(dead_code)]
 mod rules;
 mod settings;
+mod store;
+#[cfg(test)]
+mod tests;
+mod worker;
 
-use platepal_service::{Parts, RoleError, grpc::Door};
+use std::sync::Arc;
+
+use platepal_auth::ShareSigner;
+use platepal_proto::v1::tracking_service_server::TrackingServiceServer;
+use platepal_service::{
+    Database, Parts, RoleError,
+    access::Access,
+    domain,
+    grpc::{Door, Server},
+};
 
 pub use settings::Settings;
 
 /// Starts the domain: opens its store, serves it at the doors, and works until the shutdown. Returns when it
-/// serves.
+/// serves. `share` signs links to deliveries; without it there are none.
 pub async fn run(
-    _settings: Settings,
-    _access: platepal_service::access::Settings,
-    _parts: Parts,
-    _doors: Vec<Door>,
+    settings: Settings,
+    access: platepal_service::access::Settings,
+    share: Option<ShareSigner>,
+    parts: Parts,
+    doors: Vec<Door>,
 ) -> Result<(), RoleError> {
+    describe_metrics();
+    let gate = parts.readiness.gate("tracking");
+    let database = Database::open(&parts.settings, "tracking").await?;
+    let connections = parts.settings.database_connections;
+    let store = store::Store::open(database, Arc::clone(&parts.bus), &settings, connections).await?;
+    let valid_for = access.cache_time;
+    let access = Access::new(&access, Arc::new(store.clone()), parts.clock).map_err(RoleError::Other)?;
+    let tracking = grpc::Tracking {
+        store: store.clone(),
+        bus: Arc::clone(&parts.bus),
+        access,
+        valid_for,
+        clock: parts.clock,
+        shutdown: parts.shutdown.clone(),
+        settings: settings.clone(),
+        riders: riders::Riders,
+        shares: grpc::share::Shares::new(share, &settings),
+        replays: grpc::trails::Replays::new(settings.replays),
+    };
+
+    let message_bytes = parts.settings.grpc_message_bytes.0;
+    Server::new("tracking", &parts)
+        .with_service(
+            TrackingServiceServer::new(tracking.clone())
+                .max_decoding_message_size(message_bytes)
+                .max_encoding_message_size(message_bytes),
+        )
+        .with_service(domain::service(Arc::new(tracking), parts.clock, message_bytes))
+        .serve(doors, None::<tonic::service::Routes>)
+        .await?;
+    let worker = worker::run(store, settings, parts.clock, parts.shutdown.clone());
+    parts.shutdown.spawn(worker);
+    gate.open();
     Ok(())
+}
+
+fn describe_metrics() {
+    use metrics::{describe_counter, describe_gauge};
+    platepal_service::outbox::describe_metrics();
+    describe_counter!(
+        "realtime_tracking_changes_total",
+        "Changes of deliveries that Django told, by outcome."
+    );
+    describe_counter!(
+        "realtime_tracking_unexpected_steps_total",
+        "Status changes of deliveries that the graph does not know; told all the same."
+    );
+    describe_counter!(
+        "realtime_tracking_arrivals_total",
+        "Deliveries that arrived at the pick-up because their rider was seen there."
+    );
+    describe_counter!("realtime_tracking_offers_total", "Job offers, by what they became.");
+    describe_counter!("realtime_tracking_escalations_total", "Deliveries that nobody took.");
+    describe_counter!("realtime_tracking_shifts_total", "Shifts that started and ended.");
+    describe_counter!("realtime_tracking_links_total", "Links to deliveries, by whether they were signed.");
+    describe_counter!("realtime_tracking_timers_fired_total", "Timers that fired, by timer.");
+    describe_counter!(
+        "realtime_tracking_forgotten_total",
+        "What was dropped after its time, by what it was."
+    );
+    describe_gauge!("realtime_tracking_replays_open", "Trails that are being played back.");
 }

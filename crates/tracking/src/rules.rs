@@ -11,12 +11,14 @@
 //! - [`show`]: who is told now; [`liveness`]: what it says when nothing comes; [`payload`]: in which words;
 //! - [`area`]: on which piece of the map.
 //!
-//! [`offer`] is apart: who gets a delivery. [`limits`] has every number.
+//! [`record`] is a delivery as it is kept, and [`envelope`] how it is told. [`offer`] is apart: who gets a delivery.
+//! [`limits`] has every number.
 //!
 //! The same fixes at the same moments give the same answers, so that a rider can be rebuilt from them.
 
 pub(crate) mod area;
 pub(crate) mod delivery;
+pub(crate) mod envelope;
 pub(crate) mod eta;
 pub(crate) mod fence;
 pub(crate) mod fix;
@@ -28,6 +30,7 @@ pub(crate) mod offer;
 pub(crate) mod payload;
 pub(crate) mod place;
 pub(crate) mod plane;
+pub(crate) mod record;
 pub(crate) mod rider;
 pub(crate) mod road;
 pub(crate) mod seen;

@@ -1,0 +1,86 @@
+//! What is kept: riders, deliveries, offers, trails, what is still to be told and to become due, grants.
+//!
+//! One transaction keeps a change and everything that follows from it. Nothing here decides.
+//!
+//! Locks are taken in one order everywhere: rider, delivery, offers, timers, streams. So no two transactions wait
+//! for each other.
+//!
+//! SQLite and PostgreSQL understand the same statements ([`platepal_service::sql`]), so there is one store; its
+//! tests run on both.
+
+pub(crate) mod deliveries;
+mod grants;
+pub(crate) mod offers;
+pub(crate) mod retention;
+pub(crate) mod shifts;
+pub(crate) mod trails;
+
+use std::sync::Arc;
+
+use platepal_bus::Bus;
+use platepal_events::EventType;
+use platepal_service::{Database, DatabaseError, outbox::Outbox, timers::Timers};
+
+use crate::settings::Settings;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("the store is unavailable: {0}; nothing was kept, repeat with the same ids")]
+    Database(#[from] sqlx::Error),
+    #[error("{0} is kept in a form that does not read: {1}; was it written by a newer version?")]
+    State(String, serde_json::Error),
+    #[error("an offer is kept with the status {0:?}, which this version does not know")]
+    OfferStatus(String),
+    #[error("the piece of a trail that began at {0} does not read; was it written by a newer version?")]
+    Trail(platepal_events::Timestamp),
+    #[error("{0}")]
+    Name(#[from] platepal_events::ChannelError),
+}
+
+/// The tables of tracking.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(crate) database: Database,
+    pub(crate) outbox: Outbox,
+    pub(crate) timers: Timers,
+    pub(crate) settings: Settings,
+}
+
+impl Store {
+    /// Brings the tables up to date. Several replicas may do so at once.
+    pub(crate) async fn open(
+        database: Database,
+        bus: Arc<dyn Bus>,
+        settings: &Settings,
+        connections: u32,
+    ) -> Result<Self, DatabaseError> {
+        let mut migrator = sqlx::migrate!("./migrations");
+        // Domains may share one database; each has its own record.
+        migrator.dangerous_set_table_name("tracking_migrations");
+        let migrated = match &database {
+            Database::Sqlite(pool) => migrator.run(pool).await,
+            Database::Postgres(pool) => migrator.run(pool).await,
+        };
+        migrated.map_err(|source| DatabaseError::Migrate { domain: "tracking", source })?;
+        Ok(Self {
+            outbox: Outbox::new(database.clone(), bus, "tracking", connections),
+            timers: Timers::new(database.clone(), "tracking"),
+            settings: settings.clone(),
+            database,
+        })
+    }
+}
+
+impl Store {
+    /// The partition of a rider.
+    pub(crate) fn partition_of(&self, _: &str) -> i64 {
+        0
+    }
+}
+
+/// An event type of the catalogue.
+#[allow(clippy::expect_used)]
+pub(crate) fn kind(name: &'static str) -> EventType {
+    name.parse().expect("the names in this crate are types")
+}
