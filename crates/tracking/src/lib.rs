@@ -101,7 +101,7 @@ fn describe_metrics() {
     describe_counter!("realtime_tracking_offers_total", "Job offers, by what they became.");
     describe_counter!("realtime_tracking_escalations_total", "Deliveries that nobody took.");
     describe_counter!("realtime_tracking_shifts_total", "Shifts that started and ended.");
-    describe_counter!("realtime_tracking_links_total", "Links to deliveries, by whether they were signed.");
+    describe_counter!("realtime_tracking_links_total", "Links to deliveries that were signed.");
     describe_counter!("realtime_tracking_timers_fired_total", "Timers that fired, by timer.");
     describe_counter!(
         "realtime_tracking_forgotten_total",
