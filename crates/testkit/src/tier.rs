@@ -49,6 +49,8 @@ pub enum Role {
     Gateway,
     /// A domain, by its name.
     Domain(&'static str),
+    /// One more replica of a domain, counted from 1. The gateway and the edges ask the first.
+    Replica(&'static str, usize),
 }
 
 impl Role {
@@ -64,7 +66,7 @@ impl Role {
         match self {
             Self::Edge(_) => "edge",
             Self::Gateway => "gateway",
-            Self::Domain(name) => name,
+            Self::Domain(name) | Self::Replica(name, _) => name,
         }
     }
 }

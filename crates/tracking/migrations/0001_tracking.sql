@@ -11,6 +11,12 @@ CREATE TABLE tracking_leases (
     expires_at   BIGINT NOT NULL
 );
 
+-- The replicas that are alive, also those that hold nothing yet: each gets its share.
+CREATE TABLE tracking_replicas (
+    owner      TEXT PRIMARY KEY,
+    expires_at BIGINT NOT NULL
+);
+
 -- A rider as the rules remember them (JSON); fixes after `seq` have to be taken again to rebuild the newest state.
 CREATE TABLE tracking_riders (
     rider_id         TEXT PRIMARY KEY,
@@ -24,13 +30,13 @@ CREATE TABLE tracking_riders (
 );
 CREATE INDEX tracking_riders_partition ON tracking_riders (partition_no);
 
--- Fixes that were acknowledged, in the order in which they were taken, until a stored state includes them.
+-- Fixes that were acknowledged, those of one call in a row (JSON), in the order in which they were taken, until a
+-- stored state includes them.
 CREATE TABLE tracking_fixes (
-    rider_id    TEXT NOT NULL,
-    seq         BIGINT NOT NULL,
-    recorded_at BIGINT NOT NULL,
-    taken_at    BIGINT NOT NULL,
-    fix         TEXT NOT NULL,
+    rider_id TEXT NOT NULL,
+    seq      BIGINT NOT NULL,
+    taken_at BIGINT NOT NULL,
+    fixes    TEXT NOT NULL,
     PRIMARY KEY (rider_id, seq)
 );
 

@@ -1,7 +1,9 @@
 //! What is asked of the tracking domain: translate, call rules and store, answer. No decisions.
 
 mod deliveries;
+pub(crate) mod fixes;
 mod offers;
+mod owner;
 pub(crate) mod share;
 mod shifts;
 pub(crate) mod trails;
@@ -12,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use platepal_auth::Principal;
 use platepal_bus::Bus;
-use platepal_events::{Channel, Event, Timestamp};
+use platepal_events::{Channel, ChannelKind, Event, Timestamp};
 use platepal_proto::v1::{self, tracking_service_server::TrackingService};
 use platepal_service::{
     Clock, Shutdown,
@@ -77,8 +79,18 @@ impl Domain for Tracking {
         self.disallow(user, channel).await
     }
 
+    async fn send(&self, sender: &Sender, channel: &Channel, data: Bytes) -> Result<(), Status> {
+        let is_own = channel.kind() == ChannelKind::Rider && channel.id() == sender.principal.user_id.as_str();
+        if !is_own {
+            return Err(Status::permission_denied("a rider sends positions to the own feed only"));
+        }
+        self.report_json(sender, &data).await.map(drop)
+    }
+
     async fn call(&self, sender: &Sender, method: &str, data: Bytes) -> Result<Bytes, Status> {
         match method {
+            "report" => self.report_json(sender, &data).await,
+            "where" => self.where_json(sender).await,
             "accept_offer" => self.answer_offer(sender, OfferStatus::Accepted, &data).await,
             "decline_offer" => self.answer_offer(sender, OfferStatus::Declined, &data).await,
             _ => Err(Status::unimplemented(format!("tracking has no method {method:?}"))),
@@ -180,23 +192,24 @@ impl TrackingService for Tracking {
 
     async fn report_fixes(
         &self,
-        _: Request<v1::ReportFixesRequest>,
+        request: Request<v1::ReportFixesRequest>,
     ) -> Result<Response<v1::ReportFixesResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.report(request.into_inner()).await.map(Response::new)
     }
 
     async fn stream_fixes(
         &self,
-        _: Request<Streaming<v1::ReportFixesRequest>>,
+        request: Request<Streaming<v1::ReportFixesRequest>>,
     ) -> Result<Response<Self::StreamFixesStream>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let answers = self.stream(request.into_inner());
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
 
     async fn get_rider(
         &self,
-        _: Request<v1::GetRiderRequest>,
+        request: Request<v1::GetRiderRequest>,
     ) -> Result<Response<v1::GetRiderResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.rider(request.into_inner()).await.map(Response::new)
     }
 }
 

@@ -17,7 +17,6 @@ pub mod fuzzing;
 mod grpc;
 pub mod replay;
 mod riders;
-#[allow(dead_code)]
 mod rules;
 mod settings;
 mod store;
@@ -28,7 +27,9 @@ mod worker;
 use std::sync::Arc;
 
 use platepal_auth::ShareSigner;
-use platepal_proto::v1::tracking_service_server::TrackingServiceServer;
+use platepal_proto::v1::{
+    rider_owner_service_server::RiderOwnerServiceServer, tracking_service_server::TrackingServiceServer,
+};
 use platepal_service::{
     Database, Parts, RoleError,
     access::Access,
@@ -54,6 +55,11 @@ pub async fn run(
     let store = store::Store::open(database, Arc::clone(&parts.bus), &settings, connections).await?;
     let valid_for = access.cache_time;
     let access = Access::new(&access, Arc::new(store.clone()), parts.clock).map_err(RoleError::Other)?;
+    let limits = rules::limits::Limits::default();
+    let roads: Arc<dyn rules::road::Ahead> = Arc::new(rules::road::NoRoads);
+    let riders = riders::Riders::start(store.clone(), &settings, limits, roads, &parts)
+        .await
+        .map_err(|why| RoleError::Other(why.to_string()))?;
     let tracking = grpc::Tracking {
         store: store.clone(),
         bus: Arc::clone(&parts.bus),
@@ -62,7 +68,7 @@ pub async fn run(
         clock: parts.clock,
         shutdown: parts.shutdown.clone(),
         settings: settings.clone(),
-        riders: riders::Riders,
+        riders,
         shares: grpc::share::Shares::new(share, &settings),
         replays: grpc::trails::Replays::new(settings.replays),
     };
@@ -71,6 +77,11 @@ pub async fn run(
     Server::new("tracking", &parts)
         .with_service(
             TrackingServiceServer::new(tracking.clone())
+                .max_decoding_message_size(message_bytes)
+                .max_encoding_message_size(message_bytes),
+        )
+        .with_service(
+            RiderOwnerServiceServer::new(tracking.clone())
                 .max_decoding_message_size(message_bytes)
                 .max_encoding_message_size(message_bytes),
         )
@@ -86,10 +97,8 @@ pub async fn run(
 fn describe_metrics() {
     use metrics::{describe_counter, describe_gauge};
     platepal_service::outbox::describe_metrics();
-    describe_counter!(
-        "realtime_tracking_changes_total",
-        "Changes of deliveries that Django told, by outcome."
-    );
+    riders::describe_metrics();
+    describe_counter!("realtime_tracking_changes_total", "Changes of deliveries that Django told, by outcome.");
     describe_counter!(
         "realtime_tracking_unexpected_steps_total",
         "Status changes of deliveries that the graph does not know; told all the same."
@@ -103,9 +112,6 @@ fn describe_metrics() {
     describe_counter!("realtime_tracking_shifts_total", "Shifts that started and ended.");
     describe_counter!("realtime_tracking_links_total", "Links to deliveries that were signed.");
     describe_counter!("realtime_tracking_timers_fired_total", "Timers that fired, by timer.");
-    describe_counter!(
-        "realtime_tracking_forgotten_total",
-        "What was dropped after its time, by what it was."
-    );
+    describe_counter!("realtime_tracking_forgotten_total", "What was dropped after its time, by what it was.");
     describe_gauge!("realtime_tracking_replays_open", "Trails that are being played back.");
 }

@@ -3,10 +3,31 @@
 use std::time::Duration;
 
 use platepal_settings::Reader;
+use url::Url;
 
 platepal_settings::settings! {
     /// Tracking: riders' positions, deliveries, job offers, trails.
     pub struct Settings {
+        /// Parts into which riders are divided; each is with one replica at a time. The same for all replicas.
+        partitions: u32 = "REALTIME_TRACKING_PARTITIONS", default "64", bound { unit: "partitions", full: "more replicas than that have nothing to do", metric: "realtime_tracking_partitions" };
+        /// How long a replica has its partitions without saying that it is alive. A third of it is how often it does.
+        lease_time: Duration = "REALTIME_TRACKING_LEASE_TIME", default "6s", bound { unit: "time", full: "others take over its riders", metric: "realtime_tracking_handovers_total" };
+        /// Where other replicas reach this process over gRPC, e.g. `http://10.0.3.7:50051`. Without it, `REALTIME_GRPC_ADDR`.
+        advertise_url: Option<Url> = "REALTIME_TRACKING_ADVERTISE_URL", optional;
+        /// Calls with fixes that wait in one process for their turn.
+        queue: usize = "REALTIME_TRACKING_QUEUE", default "10000", bound { unit: "calls", full: "RESOURCE_EXHAUSTED: nothing was kept, the rider sends the fixes again later", metric: "realtime_tracking_queue" };
+        /// Lanes in which riders are worked on side by side; with SQLite there is one.
+        lanes: usize = "REALTIME_TRACKING_LANES", default "4", bound { unit: "lanes", full: "riders of one lane wait for each other's commit", metric: "realtime_tracking_queue" };
+        /// Calls that share one commit.
+        group: usize = "REALTIME_TRACKING_GROUP", default "500", bound { unit: "calls", full: "the rest goes with the next commit", metric: "realtime_tracking_commit_seconds" };
+        /// Fixes after which what is remembered of a rider is stored, so that less has to be taken again.
+        save_after: u32 = "REALTIME_TRACKING_SAVE_AFTER", default "60", bound { unit: "calls per rider", full: "the rider is stored with the next commit", metric: "realtime_tracking_saved_total" };
+        /// How long a call waits for the replica that follows its rider, also while that changes hands.
+        owner_timeout: Duration = "REALTIME_TRACKING_OWNER_TIMEOUT", default "9s", bound { unit: "time", full: "UNAVAILABLE: the caller repeats, which is harmless", metric: "realtime_tracking_forwarded_total" };
+        /// Positions that wait to be told.
+        tell_queue: usize = "REALTIME_TRACKING_TELL_QUEUE", default "20000", bound { unit: "deliveries and riders", full: "the position is left out, a later one follows; a newer one takes the place of a waiting one in any case", metric: "realtime_tracking_told_total" };
+        /// Positions that are told at the same time.
+        tell_in_flight: usize = "REALTIME_TRACKING_TELL_IN_FLIGHT", default "256", bound { unit: "appends", full: "the next waits", metric: "realtime_tracking_tell_waiting" };
         /// How long a rider has to take a job offer that names no time of its own.
         offer_time: Duration = "REALTIME_TRACKING_OFFER_TIME", default "60s", bound { unit: "time", full: "the offer expires: rider and admin are told `offer.expired`, once", metric: "realtime_tracking_offers_total" };
         /// Offers of one delivery that were declined or expired until `delivery.escalation` is told to admin.
@@ -31,12 +52,33 @@ platepal_settings::settings! {
 }
 
 impl Settings {
+    /// Where others reach this process, whose gRPC is served at `address`.
+    pub(crate) fn url(&self, address: std::net::SocketAddr) -> String {
+        self.advertise_url.as_ref().map_or_else(|| format!("http://{address}"), Url::to_string)
+    }
+
     /// Notes values that can't work.
     pub fn check(&self, reader: &mut Reader) {
         if self.poll_interval.is_zero() || self.poll_interval > Duration::from_secs(1) {
             reader.mistake(
                 "REALTIME_TRACKING_POLL_INTERVAL must be above zero and at most 1s: timers fire within a second",
             );
+        }
+        if self.lease_time < Duration::from_secs(1) || self.lease_time > Duration::from_secs(7) {
+            reader.mistake("REALTIME_TRACKING_LEASE_TIME must be between 1s and 7s: riders change hands within 10s");
+        }
+        for (name, number) in [
+            ("PARTITIONS", self.partitions as usize),
+            ("QUEUE", self.queue),
+            ("LANES", self.lanes),
+            ("GROUP", self.group),
+            ("SAVE_AFTER", self.save_after as usize),
+            ("TELL_QUEUE", self.tell_queue),
+            ("TELL_IN_FLIGHT", self.tell_in_flight),
+        ] {
+            if number == 0 {
+                reader.mistake(format!("REALTIME_TRACKING_{name} must be at least 1"));
+            }
         }
         if self.offers == 0 || self.chunk == 0 || self.replays == 0 {
             reader.mistake(

@@ -10,8 +10,10 @@
 
 pub(crate) mod deliveries;
 mod grants;
+pub(crate) mod leases;
 pub(crate) mod offers;
 pub(crate) mod retention;
+pub(crate) mod riders;
 pub(crate) mod shifts;
 pub(crate) mod trails;
 
@@ -73,9 +75,12 @@ impl Store {
 }
 
 impl Store {
-    /// The partition of a rider.
-    pub(crate) fn partition_of(&self, _: &str) -> i64 {
-        0
+    /// The partition of a rider: the same in every replica, whatever built it (FNV-1a, 64 bits).
+    pub(crate) fn partition_of(&self, rider_id: &str) -> i64 {
+        let hash = rider_id
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        i64::try_from(hash % u64::from(self.settings.partitions.max(1))).unwrap_or_default()
     }
 }
 

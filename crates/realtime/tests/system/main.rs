@@ -26,6 +26,7 @@ mod sessions;
 mod start;
 mod tail;
 mod traces;
+mod tracking;
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_platepal-realtime");

@@ -15,13 +15,14 @@ pub struct TierBuilder {
     shape: Shape,
     bus: Bus,
     edges: usize,
+    replicas: Vec<Role>,
     /// A role of `None` means all of them.
     environment: Vec<(Option<Role>, String, String)>,
 }
 
 impl TierBuilder {
     pub(super) fn new(binary: PathBuf) -> Self {
-        Self { binary, shape: Shape::AllInOne, bus: Bus::Embedded, edges: 1, environment: Vec::new() }
+        Self { binary, shape: Shape::AllInOne, bus: Bus::Embedded, edges: 1, replicas: Vec::new(), environment: Vec::new() }
     }
 
     /// One process (the default) or many.
@@ -42,6 +43,13 @@ impl TierBuilder {
     #[must_use]
     pub fn edges(mut self, edges: usize) -> Self {
         self.edges = edges;
+        self
+    }
+
+    /// One more replica of a domain, for a tier in many processes: `Role::Replica("tracking", 1)`.
+    #[must_use]
+    pub fn replica(mut self, replica: Role) -> Self {
+        self.replicas.push(replica);
         self
     }
 
@@ -95,7 +103,7 @@ impl TierBuilder {
         let edges = (0..self.edges).map(Role::Edge);
         // Domains first: the others ask them.
         let placed: Vec<(Role, Ports)> =
-            domains().chain([Role::Gateway]).chain(edges).map(|role| (role, Ports::free())).collect();
+            domains().chain(self.replicas.iter().copied()).chain([Role::Gateway]).chain(edges).map(|role| (role, Ports::free())).collect();
         let addresses: Vec<(String, String)> = placed
             .iter()
             .filter(|(role, _)| matches!(role, Role::Domain(_)))
@@ -105,7 +113,7 @@ impl TierBuilder {
             .collect();
         let instances = placed.iter().map(|(role, ports)| {
             let mut environment = shared(Some(&nats), Some(&postgres));
-            if !matches!(role, Role::Domain(_)) {
+            if !matches!(role, Role::Domain(_) | Role::Replica(..)) {
                 environment.extend(addresses.iter().cloned());
             }
             self.extend(&mut environment, &[*role]);

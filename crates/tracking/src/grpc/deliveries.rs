@@ -92,6 +92,10 @@ impl Tracking {
         for rider in &kept.riders {
             self.reload(rider).await?;
         }
+        // A newest value outlives what it was about, unless another takes its place.
+        if !kept.read.delivery.lasts() && !kept.riders.is_empty() {
+            self.blank_positions(std::slice::from_ref(&kept.read), now).await?;
+        }
         for stream in &kept.streams {
             self.store.outbox.drain(stream, now).await.map_err(untold_status)?;
         }

@@ -43,8 +43,9 @@ impl Tracking {
     }
 
     /// Where a rider was seen last, as far as its owner can be asked.
-    async fn place_of(&self, _rider_id: &str) -> Option<Place> {
-        None
+    async fn place_of(&self, rider_id: &str) -> Option<Place> {
+        let place = self.riders.whereabouts(rider_id).await.ok()??.place?;
+        Some(Place { latitude: place.latitude, longitude: place.longitude })
     }
 
     /// Has the owner of a rider read it again.

@@ -104,7 +104,7 @@ impl Tracking {
 
     /// Replaces the newest positions of some deliveries by none. What the bus has else of a rider is gone after its
     /// retention.
-    async fn blank_positions(&self, deliveries: &[Read], now: Timestamp) -> Result<(), Status> {
+    pub(super) async fn blank_positions(&self, deliveries: &[Read], now: Timestamp) -> Result<(), Status> {
         for Read { delivery, .. } in deliveries {
             let payload = json!({
                 "delivery_id": envelope::id(&delivery.delivery_id),

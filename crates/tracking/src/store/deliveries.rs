@@ -235,6 +235,13 @@ impl Store {
         rows.first().map(read).transpose().map(Option::flatten)
     }
 
+    /// The deliveries of a rider that last.
+    pub(super) async fn open_deliveries_of(&self, rider_id: &str) -> Result<Vec<Read>, StoreError> {
+        let sql = format!("{READ} WHERE rider_id = $1 AND ended_at IS NULL ORDER BY delivery_id");
+        let rows = self.database.rows(&sql, &[rider_id.into()]).await?;
+        rows.iter().filter_map(|row| read(row).transpose()).collect()
+    }
+
     /// The deliveries of a rider that changed last, also those that have ended.
     pub(super) async fn newest_deliveries_of(&self, rider_id: &str) -> Result<Vec<Read>, StoreError> {
         let sql = format!("{READ} WHERE rider_id = $1 ORDER BY changed_at DESC LIMIT $2");
