@@ -56,7 +56,7 @@ pub async fn run(
     let valid_for = access.cache_time;
     let access = Access::new(&access, Arc::new(store.clone()), parts.clock).map_err(RoleError::Other)?;
     let limits = rules::limits::Limits::default();
-    let roads: Arc<dyn rules::road::Ahead> = Arc::new(rules::road::NoRoads);
+    let roads = riders::map::read(settings.map.as_deref()).await.map_err(RoleError::Other)?;
     let riders = riders::Riders::start(store.clone(), &settings, limits, roads, &parts)
         .await
         .map_err(|why| RoleError::Other(why.to_string()))?;

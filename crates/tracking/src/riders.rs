@@ -8,6 +8,7 @@
 
 mod lane;
 mod leases;
+pub(crate) mod map;
 mod rebuild;
 mod teller;
 

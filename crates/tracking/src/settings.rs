@@ -1,6 +1,6 @@
 //! The tracking domain's settings.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use platepal_settings::Reader;
 use url::Url;
@@ -28,6 +28,8 @@ platepal_settings::settings! {
         tell_queue: usize = "REALTIME_TRACKING_TELL_QUEUE", default "20000", bound { unit: "deliveries and riders", full: "the position is left out, a later one follows; a newer one takes the place of a waiting one in any case", metric: "realtime_tracking_told_total" };
         /// Positions that are told at the same time.
         tell_in_flight: usize = "REALTIME_TRACKING_TELL_IN_FLIGHT", default "256", bound { unit: "appends", full: "the next waits", metric: "realtime_tracking_tell_waiting" };
+        /// A street map, an OpenStreetMap extract (`.osm.pbf`): the way ahead and the time of arrival follow its roads. Without it they follow the great circle.
+        map: Option<PathBuf> = "REALTIME_TRACKING_MAP", optional;
         /// How long a rider has to take a job offer that names no time of its own.
         offer_time: Duration = "REALTIME_TRACKING_OFFER_TIME", default "60s", bound { unit: "time", full: "the offer expires: rider and admin are told `offer.expired`, once", metric: "realtime_tracking_offers_total" };
         /// Offers of one delivery that were declined or expired until `delivery.escalation` is told to admin.
