@@ -29,7 +29,9 @@ fn ours() -> anyhow::Result<String> {
     build.args(["build", "--quiet", "-p", "platepal-realtime"]).current_dir(place::root());
     // What `cargo run` told this program of itself would change the build of some dependencies, and of all above them.
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CARGO_PKG_") || name.to_string_lossy().starts_with("CARGO_MANIFEST_") {
+        if name.to_string_lossy().starts_with("CARGO_PKG_")
+            || name.to_string_lossy().starts_with("CARGO_MANIFEST_")
+        {
             build.env_remove(&name);
         }
     }

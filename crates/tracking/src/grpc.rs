@@ -80,7 +80,8 @@ impl Domain for Tracking {
     }
 
     async fn send(&self, sender: &Sender, channel: &Channel, data: Bytes) -> Result<(), Status> {
-        let is_own = channel.kind() == ChannelKind::Rider && channel.id() == sender.principal.user_id.as_str();
+        let is_own =
+            channel.kind() == ChannelKind::Rider && channel.id() == sender.principal.user_id.as_str();
         if !is_own {
             return Err(Status::permission_denied("a rider sends positions to the own feed only"));
         }

@@ -98,7 +98,10 @@ fn describe_metrics() {
     use metrics::{describe_counter, describe_gauge};
     platepal_service::outbox::describe_metrics();
     riders::describe_metrics();
-    describe_counter!("realtime_tracking_changes_total", "Changes of deliveries that Django told, by outcome.");
+    describe_counter!(
+        "realtime_tracking_changes_total",
+        "Changes of deliveries that Django told, by outcome."
+    );
     describe_counter!(
         "realtime_tracking_unexpected_steps_total",
         "Status changes of deliveries that the graph does not know; told all the same."
@@ -112,6 +115,9 @@ fn describe_metrics() {
     describe_counter!("realtime_tracking_shifts_total", "Shifts that started and ended.");
     describe_counter!("realtime_tracking_links_total", "Links to deliveries that were signed.");
     describe_counter!("realtime_tracking_timers_fired_total", "Timers that fired, by timer.");
-    describe_counter!("realtime_tracking_forgotten_total", "What was dropped after its time, by what it was.");
+    describe_counter!(
+        "realtime_tracking_forgotten_total",
+        "What was dropped after its time, by what it was."
+    );
     describe_gauge!("realtime_tracking_replays_open", "Trails that are being played back.");
 }

@@ -26,11 +26,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, timeout},
 };
-use tonic::{
-    Code, Status,
-    service::interceptor::InterceptedService,
-    transport::Channel,
-};
+use tonic::{Code, Status, service::interceptor::InterceptedService, transport::Channel};
 
 use crate::{
     riders::{
@@ -159,8 +155,26 @@ impl Riders {
         })))
     }
 
+    /// Of a replica that follows nobody, where no other does.
+    #[cfg(test)]
+    pub(crate) fn of_nobody(store: Store, settings: &Settings) -> Self {
+        Self(Arc::new(Shared {
+            store,
+            settings: settings.clone(),
+            clock: Clock,
+            table: watch::channel(Arc::default()).1,
+            lanes: Vec::new(),
+            key: AttachKey::default(),
+            links: Mutex::default(),
+        }))
+    }
+
     /// Takes fixes of one rider, wherever the rider is followed; an answer for each.
-    pub(crate) async fn take(&self, rider_id: &str, fixes: Vec<v1::Fix>) -> Result<Vec<v1::FixAnswer>, RidersError> {
+    pub(crate) async fn take(
+        &self,
+        rider_id: &str,
+        fixes: Vec<v1::Fix>,
+    ) -> Result<Vec<v1::FixAnswer>, RidersError> {
         let request = v1::ReportFixesRequest { rider_id: rider_id.to_owned(), fixes };
         self.anywhere(
             rider_id,
@@ -185,8 +199,17 @@ impl Riders {
         Ok(answers.into_iter().map(crate::grpc::fixes::answer).collect())
     }
 
-    /// Has the owner of a rider read shift and deliveries again.
+    /// Has the owner of a rider read shift and deliveries again. If there is none, the next one reads them anyway.
     pub(crate) async fn reload(&self, rider_id: &str) -> Result<(), RidersError> {
+        let partition = self.0.store.partition_of(rider_id);
+        let is_known = self.0.table.borrow().owner(partition).is_some();
+        if !is_known {
+            let leases =
+                self.0.store.leases().await.map_err(|why| RidersError::Unavailable(why.to_string()))?;
+            if !leases.iter().any(|lease| lease.partition == partition && !lease.owner.is_empty()) {
+                return Ok(());
+            }
+        }
         self.anywhere(
             rider_id,
             || self.reload_here(rider_id),
@@ -204,7 +227,10 @@ impl Riders {
     }
 
     /// Where a rider is; `None` without a shift.
-    pub(crate) async fn whereabouts(&self, rider_id: &str) -> Result<Option<v1::GetRiderResponse>, RidersError> {
+    pub(crate) async fn whereabouts(
+        &self,
+        rider_id: &str,
+    ) -> Result<Option<v1::GetRiderResponse>, RidersError> {
         self.anywhere(
             rider_id,
             || self.whereabouts_here(rider_id),
@@ -278,8 +304,12 @@ impl Riders {
                 },
                 Some(owner) => match self.forward(&owner.url, deadline, &there).await {
                     Ok(answer) => return Ok(answer),
-                    Err(status) if matches!(status.code(), Code::ResourceExhausted) => return Err(RidersError::Full),
-                    Err(status) => format!("the replica that follows this rider can't be reached ({})", status.message()),
+                    Err(status) if matches!(status.code(), Code::ResourceExhausted) => {
+                        return Err(RidersError::Full);
+                    }
+                    Err(status) => {
+                        format!("the replica that follows this rider can't be reached ({})", status.message())
+                    }
                 },
                 None => "no replica follows this rider now".to_owned(),
             };
@@ -302,7 +332,8 @@ impl Riders {
     {
         let owner = self.link(url)?;
         let left = deadline.saturating_duration_since(Instant::now());
-        let answer = timeout(left, there(owner)).await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")));
+        let answer =
+            timeout(left, there(owner)).await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")));
         let result = if answer.is_ok() { "answered" } else { "failed" };
         metrics::counter!("realtime_tracking_forwarded_total", "result" => result).increment(1);
         answer
@@ -333,6 +364,7 @@ fn key(keys: &ApiKeys) -> AttachKey {
 fn count(answers: &[Answer]) {
     for answer in answers {
         let reason = answer.reason().map_or("", |reason| reason.word());
-        metrics::counter!("realtime_tracking_fixes_total", "answer" => answer.word(), "reason" => reason).increment(1);
+        metrics::counter!("realtime_tracking_fixes_total", "answer" => answer.word(), "reason" => reason)
+            .increment(1);
     }
 }

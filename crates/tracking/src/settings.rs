@@ -67,7 +67,9 @@ impl Settings {
             );
         }
         if self.lease_time < Duration::from_secs(1) || self.lease_time > Duration::from_secs(7) {
-            reader.mistake("REALTIME_TRACKING_LEASE_TIME must be between 1s and 7s: riders change hands within 10s");
+            reader.mistake(
+                "REALTIME_TRACKING_LEASE_TIME must be between 1s and 7s: riders change hands within 10s",
+            );
         }
         for (name, number) in [
             ("PARTITIONS", self.partitions as usize),

@@ -77,9 +77,9 @@ impl Store {
 impl Store {
     /// The partition of a rider: the same in every replica, whatever built it (FNV-1a, 64 bits).
     pub(crate) fn partition_of(&self, rider_id: &str) -> i64 {
-        let hash = rider_id
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let hash = rider_id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
         i64::try_from(hash % u64::from(self.settings.partitions.max(1))).unwrap_or_default()
     }
 }

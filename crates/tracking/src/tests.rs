@@ -81,7 +81,7 @@ impl World {
             valid_for: Duration::from_secs(60),
             clock: Clock,
             shutdown: Shutdown::default(),
-            riders: crate::riders::Riders,
+            riders: crate::riders::Riders::of_nobody(store.clone(), &settings),
             shares: Shares::new(platepal_auth::ShareSigner::new(shares).unwrap(), &settings),
             replays: Replays::new(settings.replays),
             settings,

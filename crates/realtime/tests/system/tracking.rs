@@ -31,7 +31,8 @@ pub(crate) fn delivery(id: &str, status: DeliveryStatus, version: u64) -> v1::De
 }
 
 async fn put(clients: &Clients, delivery: v1::Delivery) {
-    let request = v1::PutDeliveryRequest { event_id: new_id(), delivery: Some(delivery), channels: Vec::new() };
+    let request =
+        v1::PutDeliveryRequest { event_id: new_id(), delivery: Some(delivery), channels: Vec::new() };
     clients.tracking().put_delivery(request).await.unwrap();
 }
 
@@ -257,10 +258,7 @@ async fn a_killed_replica_hands_its_riders_over_and_nothing_acknowledged_is_lost
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     // And none of those that were acknowledged is new.
     for rider_id in &riders {
-        let request = v1::ReportFixesRequest {
-            rider_id: rider_id.clone(),
-            fixes: Vec::new(),
-        };
+        let request = v1::ReportFixesRequest { rider_id: rider_id.clone(), fixes: Vec::new() };
         assert!(second.tracking().report_fixes(request).await.is_err(), "an empty call is refused");
         let request = v1::GetRiderRequest { rider_id: rider_id.clone() };
         let rider = second.tracking().get_rider(request).await.unwrap().into_inner();
@@ -275,7 +273,8 @@ async fn what_was_acknowledged_is_known_after_the_tier_was_killed() {
     let mut tier = Tier::all_in_one(crate::BINARY).await;
     let clients = tier.grpc();
     start_shift(&clients).await;
-    let fixes: Vec<v1::Fix> = (0..10).map(|number| fix(900.0 - f64::from(number) * 40.0, f64::from(60 - number * 5))).collect();
+    let fixes: Vec<v1::Fix> =
+        (0..10).map(|number| fix(900.0 - f64::from(number) * 40.0, f64::from(60 - number * 5))).collect();
     report(&clients, fixes.clone()).await;
     tier.kill(Role::TRACKING);
     tier.start(Role::TRACKING).await;

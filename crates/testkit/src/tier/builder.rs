@@ -22,7 +22,14 @@ pub struct TierBuilder {
 
 impl TierBuilder {
     pub(super) fn new(binary: PathBuf) -> Self {
-        Self { binary, shape: Shape::AllInOne, bus: Bus::Embedded, edges: 1, replicas: Vec::new(), environment: Vec::new() }
+        Self {
+            binary,
+            shape: Shape::AllInOne,
+            bus: Bus::Embedded,
+            edges: 1,
+            replicas: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 
     /// One process (the default) or many.
@@ -102,8 +109,12 @@ impl TierBuilder {
         let (nats, postgres) = tokio::join!(NatsServer::start(), Postgres::start());
         let edges = (0..self.edges).map(Role::Edge);
         // Domains first: the others ask them.
-        let placed: Vec<(Role, Ports)> =
-            domains().chain(self.replicas.iter().copied()).chain([Role::Gateway]).chain(edges).map(|role| (role, Ports::free())).collect();
+        let placed: Vec<(Role, Ports)> = domains()
+            .chain(self.replicas.iter().copied())
+            .chain([Role::Gateway])
+            .chain(edges)
+            .map(|role| (role, Ports::free()))
+            .collect();
         let addresses: Vec<(String, String)> = placed
             .iter()
             .filter(|(role, _)| matches!(role, Role::Domain(_)))

@@ -25,7 +25,10 @@ use crate::{
 const STREAM_ANSWERS: usize = 16;
 
 impl Tracking {
-    pub(crate) async fn report(&self, request: v1::ReportFixesRequest) -> Result<v1::ReportFixesResponse, Status> {
+    pub(crate) async fn report(
+        &self,
+        request: v1::ReportFixesRequest,
+    ) -> Result<v1::ReportFixesResponse, Status> {
         let v1::ReportFixesRequest { rider_id, fixes } = request;
         id("rider_id", &rider_id)?;
         if fixes.is_empty() || fixes.len() > FIXES_MAX {

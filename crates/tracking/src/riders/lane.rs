@@ -50,11 +50,21 @@ pub(super) struct Job {
 
 /// What, and where to answer.
 pub(super) enum Question {
-    Take { fixes: Vec<Fix>, answer: oneshot::Sender<Result<Vec<Answer>, RidersError>> },
-    Reload { answer: oneshot::Sender<Result<(), RidersError>> },
-    Where { answer: oneshot::Sender<Result<Option<Whereabouts>, RidersError>> },
+    Take {
+        fixes: Vec<Fix>,
+        answer: oneshot::Sender<Result<Vec<Answer>, RidersError>>,
+    },
+    Reload {
+        answer: oneshot::Sender<Result<(), RidersError>>,
+    },
+    Where {
+        answer: oneshot::Sender<Result<Option<Whereabouts>, RidersError>>,
+    },
     /// Store the riders of these partitions and forget them.
-    LetGo { partitions: Vec<i64>, answer: oneshot::Sender<()> },
+    LetGo {
+        partitions: Vec<i64>,
+        answer: oneshot::Sender<()>,
+    },
 }
 
 /// A rider in memory.
@@ -187,17 +197,15 @@ impl Lane {
         for job in jobs {
             let Job { rider_id, partition, question } = job;
             match question {
-                Question::Take { fixes, answer } => {
-                    match self.hold(&rider_id, partition).await {
-                        Ok(true) => self.take(&rider_id, &fixes, answer, &mut group),
-                        Ok(false) => {
-                            let answers = vec![Answer::Refused(Reason::NoShift); fixes.len()];
-                            super::count(&answers);
-                            let _ = answer.send(Ok(answers));
-                        }
-                        Err(why) => drop(answer.send(Err(why))),
+                Question::Take { fixes, answer } => match self.hold(&rider_id, partition).await {
+                    Ok(true) => self.take(&rider_id, &fixes, answer, &mut group),
+                    Ok(false) => {
+                        let answers = vec![Answer::Refused(Reason::NoShift); fixes.len()];
+                        super::count(&answers);
+                        let _ = answer.send(Ok(answers));
                     }
-                }
+                    Err(why) => drop(answer.send(Err(why))),
+                },
                 Question::Reload { answer } => match self.reload(&rider_id, partition, &mut group).await {
                     Ok(()) => group.replies.push(Reply::Reload(answer)),
                     Err(why) => drop(answer.send(Err(why))),
@@ -247,8 +255,12 @@ impl Lane {
         let now = self.clock.now();
         let taken = held.rider.take_all(fixes, now, &self.limits, &*self.roads);
         let answers: Vec<Answer> = taken.iter().map(|taken| taken.answer).collect();
-        let kept: Vec<Fix> =
-            fixes.iter().zip(&answers).filter(|(_, answer)| changes_the_rider(**answer)).map(|(fix, _)| *fix).collect();
+        let kept: Vec<Fix> = fixes
+            .iter()
+            .zip(&answers)
+            .filter(|(_, answer)| changes_the_rider(**answer))
+            .map(|(fix, _)| *fix)
+            .collect();
         let writes = group.writes.entry(rider_id.to_owned()).or_default();
         if !kept.is_empty() {
             held.seq += 1;
@@ -264,10 +276,18 @@ impl Lane {
             if let Some(point) = taken.point {
                 writes.points.entry(delivery.clone()).or_default().push(point);
             }
-            writes.arrivals.extend(taken.crossings.into_iter().filter(|crossing| crossing.what == Doing::Arrived));
+            writes
+                .arrivals
+                .extend(taken.crossings.into_iter().filter(|crossing| crossing.what == Doing::Arrived));
             group.told.extend(taken.shown.iter().map(|shown| position(shown, now)));
             if let Some(moved) = taken.area {
-                group.told.extend(area(&held.rider, Some(&moved.now), moved.left.as_deref(), now, &self.limits));
+                group.told.extend(area(
+                    &held.rider,
+                    Some(&moved.now),
+                    moved.left.as_deref(),
+                    now,
+                    &self.limits,
+                ));
             }
         }
         group.replies.push(Reply::Take(answer, answers));
@@ -285,7 +305,7 @@ impl Lane {
             // Forgotten meanwhile.
             if let Some(held) = self.riders.remove(rider_id) {
                 metrics::gauge!("realtime_tracking_riders").decrement(1.0);
-                self.silence(&held.rider, &[]).await;
+                self.silence(&held.rider).await;
             }
             group.writes.remove(rider_id);
             return Ok(());
@@ -315,7 +335,7 @@ impl Lane {
         Ok(())
     }
 
-    async fn silence(&self, rider: &Rider, _: &[String]) {
+    async fn silence(&self, rider: &Rider) {
         for delivery in rider.deliveries() {
             self.teller.silence(&About::Delivery(delivery.delivery_id.clone())).await;
         }
@@ -441,7 +461,8 @@ impl Lane {
         let table = Arc::clone(&self.table.borrow());
         let (number, lanes) = self.place;
         for (partition, term) in table.terms() {
-            let is_mine = usize::try_from(partition).is_ok_and(|partition| partition % lanes.max(1) == number);
+            let is_mine =
+                usize::try_from(partition).is_ok_and(|partition| partition % lanes.max(1) == number);
             if !is_mine || self.met.get(&partition) == Some(&term) {
                 continue;
             }
@@ -509,13 +530,11 @@ fn event(name: &'static str, key: &str, payload: String, now: Timestamp) -> Even
 /// A position for those of a delivery.
 fn position(shown: &Shown, now: Timestamp) -> (About, Letters) {
     let channel = |kind, id: &str| Channel::new(kind, id).ok();
-    let whole: Vec<Channel> = [
-        channel(ChannelKind::Track, &shown.delivery_id),
-        channel(ChannelKind::Customer, &shown.customer_id),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let whole: Vec<Channel> =
+        [channel(ChannelKind::Track, &shown.delivery_id), channel(ChannelKind::Customer, &shown.customer_id)]
+            .into_iter()
+            .flatten()
+            .collect();
     let mut letters = vec![(whole, envelope(shown, payload::for_customer(shown), now))];
     if let Some(restaurant) = channel(ChannelKind::Restaurant, &shown.restaurant_id) {
         letters.push((vec![restaurant], envelope(shown, payload::for_restaurant(shown), now)));
@@ -547,7 +566,10 @@ fn area(
         told.push((About::Left(rider_id.to_owned(), left.clone()), vec![(vec![left], event)]));
     }
     if let (Some(cell), Some(payload)) = (cell.and_then(channel), rider.area_payload(now, limits)) {
-        told.push((About::Rider(rider_id.to_owned()), vec![(vec![cell], event("rider_location", rider_id, payload, now))]));
+        told.push((
+            About::Rider(rider_id.to_owned()),
+            vec![(vec![cell], event("rider_location", rider_id, payload, now))],
+        ));
     }
     told
 }

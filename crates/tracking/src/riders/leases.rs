@@ -63,8 +63,12 @@ impl Table {
     }
 
     fn held(&self) -> Vec<i64> {
-        let mut held: Vec<i64> =
-            self.leases.values().filter(|lease| lease.owner == self.own).map(|lease| lease.partition).collect();
+        let mut held: Vec<i64> = self
+            .leases
+            .values()
+            .filter(|lease| lease.owner == self.own)
+            .map(|lease| lease.partition)
+            .collect();
         held.sort_unstable();
         held
     }
@@ -140,8 +144,9 @@ impl Leases {
             self.store.leases().await?.into_iter().map(|lease| (lease.partition, lease)).collect();
         let mut held = leases.values().filter(|lease| lease.owner == self.own).count() as i64;
         // Not all replicas ask for the same one first.
-        let first = i64::try_from(uuid::Uuid::new_v4().as_u128() % self.partitions.max(1).unsigned_abs() as u128)
-            .unwrap_or_default();
+        let first =
+            i64::try_from(uuid::Uuid::new_v4().as_u128() % self.partitions.max(1).unsigned_abs() as u128)
+                .unwrap_or_default();
         for step in 0..self.partitions {
             let partition = (first + step) % self.partitions;
             let is_free = leases
@@ -151,8 +156,13 @@ impl Leases {
             if held >= share || is_own || !is_free {
                 continue;
             }
-            let wanted =
-                Lease { partition, owner: self.own.clone(), url: self.url.clone(), term: 0, expires_at: until };
+            let wanted = Lease {
+                partition,
+                owner: self.own.clone(),
+                url: self.url.clone(),
+                term: 0,
+                expires_at: until,
+            };
             let before = if is_shared { now } else { Timestamp::from_micros(i64::MAX) };
             if let Some(term) = self.store.claim(&wanted, before).await? {
                 leases.insert(partition, Lease { term, ..wanted });
@@ -204,7 +214,10 @@ impl Leases {
         let before = self.table.borrow().held();
         let after = table.held();
         if before != after {
-            tracing::info!(partitions = after.len(), "this replica follows the riders of other partitions now");
+            tracing::info!(
+                partitions = after.len(),
+                "this replica follows the riders of other partitions now"
+            );
             metrics::gauge!("realtime_tracking_partitions").set(after.len() as f64);
         }
         self.table.send_replace(Arc::new(table));

@@ -34,7 +34,7 @@ impl Ahead for Map {
     fn ahead(&self, from: Place, heading: Option<f64>, to: Place) -> Option<Road> {
         let speeds = self.speeds.read();
         let route = self.roads.route(from, heading, to, &speeds)?;
-        
+
         Some(Road { seconds: route.seconds, metres: route.metres, line: route.line })
     }
 }

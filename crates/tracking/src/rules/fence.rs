@@ -87,6 +87,7 @@ impl Fence {
     }
 
     /// When the rider arrived.
+    #[cfg(test)]
     pub(crate) fn arrived_at(&self) -> Option<Timestamp> {
         self.arrived_at.map(Timestamp::from_micros)
     }

@@ -43,10 +43,6 @@ impl OfferStatus {
         v1::OfferStatus::from_str_name(&format!("OFFER_STATUS_{}", self.word())).unwrap_or_default()
     }
 
-    pub(crate) fn is_settled(self) -> bool {
-        self != Self::Offered
-    }
-
     /// The event type that tells it.
     pub(crate) fn type_name(self) -> &'static str {
         match self {
@@ -108,12 +104,6 @@ pub(crate) fn settle(offer: &Offer, wish: OfferStatus, taken: bool, now: Timesta
     }
 }
 
-/// The offers that are still open when one of a delivery was accepted: they are cancelled with it.
-pub(crate) fn gone_with<'a>(accepted: &str, offers: impl IntoIterator<Item = &'a Offer>) -> Vec<&'a str> {
-    let others = offers.into_iter().filter(|offer| offer.offer_id != accepted && !offer.status.is_settled());
-    others.map(|offer| offer.offer_id.as_str()).collect()
-}
-
 /// Whether a delivery has to escalate after its offers became these: so many were declined or expired, and none was
 /// accepted. It is for the caller to remember that it did.
 pub(crate) fn escalates(offers: impl IntoIterator<Item = OfferStatus>, offers_max: u32) -> bool {
@@ -170,16 +160,6 @@ mod tests {
         let early = Settled::Otherwise { is: OfferStatus::Offered, write: false };
         assert_eq!(settle(&open, OfferStatus::Expired, false, at(59)), early);
         assert_eq!(settle(&open, OfferStatus::Expired, false, at(60)), Settled::Now(OfferStatus::Expired));
-    }
-
-    #[test]
-    fn the_other_open_offers_go_with_the_accepted_one() {
-        let offers = [
-            offer("a", OfferStatus::Accepted),
-            offer("b", OfferStatus::Offered),
-            offer("c", OfferStatus::Declined),
-        ];
-        assert_eq!(gone_with("a", &offers), ["b"]);
     }
 
     #[test]

@@ -192,10 +192,12 @@ impl Ongoing {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn arrived_at_pickup(&self) -> Option<Timestamp> {
         self.fences.pickup.arrived_at()
     }
 
+    #[cfg(test)]
     pub(crate) fn arrived_at_dropoff(&self) -> Option<Timestamp> {
         self.fences.dropoff.arrived_at()
     }
@@ -304,6 +306,7 @@ impl Rider {
     }
 
     /// Where the shift started and, after its end, ended.
+    #[cfg(test)]
     pub(crate) fn shift_ends(&self) -> Vec<Place> {
         self.shift.iter().flat_map(|shift| shift.ends().collect::<Vec<_>>()).collect()
     }

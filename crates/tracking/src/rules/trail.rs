@@ -125,6 +125,7 @@ fn turn(radians: f64) -> f64 {
 
 /// Fewer points that are the same way to within `error_m` metres (D. H. Douglas, T. K. Peucker, 1973; U. Ramer, 1972).
 /// In order of time.
+#[cfg(test)]
 pub(crate) fn simplify(points: &[TrailPoint], error_m: f64) -> Vec<TrailPoint> {
     fewer(points, |point| point.place, error_m, usize::MAX)
 }

@@ -45,7 +45,12 @@ impl Store {
     }
 
     /// Says that a replica is alive, prolongs what it holds, and counts the living.
-    pub(crate) async fn renew(&self, owner: &str, now: Timestamp, until: Timestamp) -> Result<i64, StoreError> {
+    pub(crate) async fn renew(
+        &self,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<i64, StoreError> {
         let until = until.micros();
         self.database
             .execute(
@@ -58,7 +63,10 @@ impl Store {
             .execute("DELETE FROM tracking_replicas WHERE expires_at < $1", &[now.micros().into()])
             .await?;
         self.database
-            .execute("UPDATE tracking_leases SET expires_at = $2 WHERE owner = $1", &[owner.into(), until.into()])
+            .execute(
+                "UPDATE tracking_leases SET expires_at = $2 WHERE owner = $1",
+                &[owner.into(), until.into()],
+            )
             .await?;
         let rows = self.database.rows("SELECT COUNT(*) AS replicas FROM tracking_replicas", &[]).await?;
         Ok(rows.first().map(|row| row.int("replicas")).transpose()?.unwrap_or(1))

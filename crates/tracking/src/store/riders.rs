@@ -31,16 +31,19 @@ pub(crate) struct Batch {
 impl Store {
     /// A rider; `None` if there never was a shift.
     pub(crate) async fn rider(&self, rider_id: &str) -> Result<Option<Stored>, StoreError> {
-        let sql = "SELECT state, seq, shift_started_at, shift_ended_at FROM tracking_riders WHERE rider_id = $1";
+        let sql =
+            "SELECT state, seq, shift_started_at, shift_ended_at FROM tracking_riders WHERE rider_id = $1";
         let rows = self.database.rows(sql, &[rider_id.into()]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let state = row.text("state")?;
         let unreadable = |why| StoreError::State(format!("rider {rider_id}"), why);
-        let rider = if state.is_empty() { None } else { Some(serde_json::from_str(&state).map_err(unreadable)?) };
+        let rider =
+            if state.is_empty() { None } else { Some(serde_json::from_str(&state).map_err(unreadable)?) };
         let seq = row.int("seq")?;
         let moment = |column: &str| Ok::<_, StoreError>(row.maybe_int(column)?.map(Timestamp::from_micros));
         let shift = Shift { started_at: moment("shift_started_at")?, ended_at: moment("shift_ended_at")? };
-        let sql = "SELECT seq, taken_at, fixes FROM tracking_fixes WHERE rider_id = $1 AND seq > $2 ORDER BY seq";
+        let sql =
+            "SELECT seq, taken_at, fixes FROM tracking_fixes WHERE rider_id = $1 AND seq > $2 ORDER BY seq";
         let mut later = Vec::new();
         for row in self.database.rows(sql, &[rider_id.into(), seq.into()]).await? {
             later.push(Batch {
@@ -79,8 +82,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let rider_id = rider.rider_id();
-        let state =
-            serde_json::to_string(rider).map_err(|why| StoreError::State(format!("rider {rider_id}"), why))?;
+        let state = serde_json::to_string(rider)
+            .map_err(|why| StoreError::State(format!("rider {rider_id}"), why))?;
         tx.execute(
             "UPDATE tracking_riders SET state = $2, seq = $3, partition_no = $4, changed_at = $5 WHERE rider_id = $1",
             &[rider_id.into(), (&state).into(), seq.into(), partition.into(), now.micros().into()],
