@@ -11,6 +11,16 @@ use anyhow::{Context as _, bail};
 
 use super::{Peer, place};
 
+/// What cargo tells a program that it runs, and build scripts (of `ring`) look at.
+const RUN_BY_CARGO: [&str; 7] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+];
 /// What was installed, in the folder of each peer.
 const STAMP: &str = "installed";
 
@@ -28,12 +38,8 @@ fn ours() -> anyhow::Result<String> {
     let mut build = Command::new("cargo");
     build.args(["build", "--quiet", "-p", "platepal-realtime"]).current_dir(place::root());
     // What `cargo run` told this program of itself would change the build of some dependencies, and of all above them.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CARGO_PKG_")
-            || name.to_string_lossy().starts_with("CARGO_MANIFEST_")
-        {
-            build.env_remove(&name);
-        }
+    for name in RUN_BY_CARGO {
+        build.env_remove(name);
     }
     if !cfg!(debug_assertions) {
         build.arg("--release");

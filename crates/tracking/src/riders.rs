@@ -201,14 +201,8 @@ impl Riders {
 
     /// Has the owner of a rider read shift and deliveries again. If there is none, the next one reads them anyway.
     pub(crate) async fn reload(&self, rider_id: &str) -> Result<(), RidersError> {
-        let partition = self.0.store.partition_of(rider_id);
-        let is_known = self.0.table.borrow().owner(partition).is_some();
-        if !is_known {
-            let leases =
-                self.0.store.leases().await.map_err(|why| RidersError::Unavailable(why.to_string()))?;
-            if !leases.iter().any(|lease| lease.partition == partition && !lease.owner.is_empty()) {
-                return Ok(());
-            }
+        if !self.is_followed(rider_id).await? {
+            return Ok(());
         }
         self.anywhere(
             rider_id,
@@ -219,6 +213,16 @@ impl Riders {
             },
         )
         .await
+    }
+
+    /// Whether any replica has the rider's partition.
+    pub(crate) async fn is_followed(&self, rider_id: &str) -> Result<bool, RidersError> {
+        let partition = self.0.store.partition_of(rider_id);
+        if self.0.table.borrow().owner(partition).is_some() {
+            return Ok(true);
+        }
+        let leases = self.0.store.leases().await.map_err(|why| RidersError::Unavailable(why.to_string()))?;
+        Ok(leases.iter().any(|lease| lease.partition == partition && !lease.owner.is_empty()))
     }
 
     /// The same, if the rider is followed here.

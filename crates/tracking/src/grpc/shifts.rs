@@ -44,6 +44,9 @@ impl Tracking {
 
     /// Where a rider was seen last, as far as its owner can be asked.
     async fn place_of(&self, rider_id: &str) -> Option<Place> {
+        if !self.riders.is_followed(rider_id).await.ok()? {
+            return None;
+        }
         let place = self.riders.whereabouts(rider_id).await.ok()??.place?;
         Some(Place { latitude: place.latitude, longitude: place.longitude })
     }

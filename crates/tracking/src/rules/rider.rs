@@ -5,6 +5,8 @@
 //!
 //! A shift decides: outside of one nothing is taken, and after its end nothing is shown.
 
+mod follow;
+
 use platepal_events::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +16,8 @@ use super::{
     eta::{Eta, EtaState, Pace, Way},
     fence::{Crossing, Fences, Zone},
     fix::{self, Answer, Fix, Reason, micros},
-    jump::{Jumps, Mark, Verdict},
-    kalman::{Filter, Measure},
+    jump::Jumps,
+    kalman::Filter,
     limits::Limits,
     liveness::Liveness,
     payload,
@@ -493,75 +495,6 @@ impl Rider {
                 Taken { answer: Answer::Shown, smoothed: Some(smoothed), point, crossings, shown, area }
             }
         }
-    }
-
-    /// Where the rider is after a fix, and was before.
-    #[allow(clippy::type_complexity)]
-    fn follow(
-        &mut self,
-        fix: &Fix,
-        limits: &Limits,
-    ) -> Result<(Smoothed, Option<(Place, Timestamp)>), Reason> {
-        let mark = Mark { place: fix.place(), accuracy: fix.metres(limits), at: fix.recorded_at.micros() };
-        match self.jumps.judge(mark, limits) {
-            Verdict::Plausible => {}
-            Verdict::Jump => return Err(Reason::Jump),
-            // What was known of the way says nothing about the new place.
-            Verdict::Elsewhere => {
-                self.filter = None;
-                self.smoothed = None;
-            }
-        }
-        let (speed, heading) = (fix.true_speed(limits), fix.true_heading());
-        let measure = Measure { place: mark.place, accuracy: mark.accuracy, at: mark.at, speed, heading };
-        let filter = match &mut self.filter {
-            Some(filter) => {
-                if !filter.take(&measure, limits) {
-                    return Err(Reason::Outlier);
-                }
-                filter
-            }
-            none => none.insert(Filter::begin(&measure)),
-        };
-        let estimate = filter.estimate();
-        self.jumps.believe(mark);
-
-        let rides = estimate.is_significant && estimate.speed > limits.moving_mps;
-        // Some devices say 0 whatever they do.
-        let speed = match speed {
-            Some(speed) if speed <= limits.moving_mps && rides && estimate.speed > COURSE_MPS => {
-                estimate.speed
-            }
-            Some(speed) => speed,
-            None if rides => estimate.speed,
-            None => 0.0,
-        };
-        let moving = speed > limits.moving_mps;
-        let last = self.smoothed.filter(|last| fix.recorded_at.millis_since(last.at) <= limits.gap_millis);
-        let course = rides.then_some(estimate.course);
-        let heading = if !moving {
-            last.and_then(|last| last.heading).or(heading)
-        } else if estimate.speed >= COURSE_MPS {
-            course.or(heading)
-        } else {
-            heading.or(course)
-        };
-        let heading = heading.or_else(|| last.and_then(|last| last.heading));
-        let smoothed = Smoothed {
-            place: estimate.place,
-            speed,
-            heading,
-            accuracy: estimate.accuracy,
-            moving,
-            at: fix.recorded_at,
-        };
-        if let Some(last) = last
-            && moving
-        {
-            self.pace.rode(speed, smoothed.at.millis_since(last.at).min(RIDE_MILLIS_MAX), limits);
-        }
-        self.smoothed = Some(smoothed);
-        Ok((smoothed, last.map(|last| (last.place, last.at))))
     }
 
     fn keep(&mut self, smoothed: Smoothed, limits: &Limits) -> Option<TrailPoint> {
