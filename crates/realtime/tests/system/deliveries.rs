@@ -209,12 +209,12 @@ async fn a_link(shape: Shape) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_shows_one_delivery_until_it_ends_in_one_process() {
-    a_link(Shape::AllInOne).await;
+    Box::pin(a_link(Shape::AllInOne)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_shows_one_delivery_until_it_ends_in_many_processes() {
-    a_link(Shape::Split).await;
+    Box::pin(a_link(Shape::Split)).await;
 }
 
 both_shapes! {
