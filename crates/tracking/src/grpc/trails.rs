@@ -98,8 +98,10 @@ impl Tracking {
         let erased = self.store.erase_rider(&rider_id).await.map_err(store_status)?;
         // The owner forgets what it holds, so that it writes nothing of it again.
         self.reload(&rider_id).await?;
+        // And once more what it was keeping meanwhile.
+        let late = self.store.erase_rider(&rider_id).await.map_err(store_status)?;
         self.blank_positions(&erased.deliveries, now).await?;
-        Ok(v1::DeleteRiderResponse { points: erased.points })
+        Ok(v1::DeleteRiderResponse { points: erased.points.saturating_add(late.points) })
     }
 
     /// Replaces the newest positions of some deliveries by none. What the bus has else of a rider is gone after its
