@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use platepal_proto::v1::{self, DeliveryStatus, OfferStatus, Outcome};
-use platepal_testkit::{Clients, Connect, Role, Shape, Socket, Tier};
+use platepal_proto::v1::{self, DeliveryStatus, OfferStatus, Outcome, get_trail_request::Of};
+use platepal_service::Clock;
+use platepal_testkit::{Clients, Connect, Role, Shape, Socket, Tier, eventually};
 use serde_json::{Value, json};
 
 use crate::{both_shapes, centrifuge::Client, publishing::new_id};
@@ -225,5 +226,67 @@ both_shapes! {
         let refused = clients.tracking().share_delivery(request).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
         assert!(refused.message().contains("REALTIME_SHARE_SECRET"), "{refused}");
+    }
+}
+
+/// A way of some 3 km by fixes that are 5 s and some 55 m apart, ending now.
+fn fixes(count: i32) -> Vec<v1::Fix> {
+    let now = Clock.now();
+    let fix = |n: i32| v1::Fix {
+        latitude: 52.52 + f64::from(n) * 0.0005,
+        // A bend, so that there is something to keep.
+        longitude: 13.40 + f64::from((n % 20).min(20 - n % 20)) * 0.0003,
+        accuracy: 5.0,
+        recorded_at: Some(now.plus_millis(i64::from(n - count) * 5_000).into()),
+        ..Default::default()
+    };
+    (0..count).map(fix).collect()
+}
+
+both_shapes! {
+    async fn a_trail_is_read_played_and_deleted(tier: Tier) {
+        let clients = tier.grpc();
+        let started = Clock.now().plus_millis(-3_600_000);
+        let start = v1::StartShiftRequest { rider_id: "31".into(), at: Some(started.into()) };
+        clients.tracking().start_shift(start).await.unwrap();
+        let put_at = v1::Delivery {
+            occurred_at: Some(started.into()),
+            ..delivery("9", DeliveryStatus::PickedUp, 1, "31")
+        };
+        put(&clients, put_at).await;
+        let report = v1::ReportFixesRequest { rider_id: "31".into(), fixes: fixes(120) };
+        let answers = clients.tracking().report_fixes(report).await.unwrap().into_inner().answers;
+        assert_eq!(answers.len(), 120);
+        let of_delivery = v1::GetTrailRequest { of: Some(Of::DeliveryId("9".into())), from: None, to: None };
+        eventually("the trail can be read", || {
+            let (clients, request) = (clients.clone(), of_delivery.clone());
+            async move {
+                let trail = clients.tracking().get_trail(request).await.unwrap().into_inner();
+                trail.points.len() > 5 && trail.metres > 1_000.0 && !trail.polyline.is_empty()
+            }
+        })
+        .await;
+        let replay = v1::ReplayTrailRequest { trail: Some(of_delivery.clone()), pace: 0.0 };
+        let mut played = clients.tracking().replay_trail(replay).await.unwrap().into_inner();
+        let mut points = 0;
+        while let Some(point) = played.message().await.unwrap() {
+            assert!(point.point.is_some());
+            points += 1;
+        }
+        assert!(points > 5, "{points}");
+        let end = v1::EndShiftRequest { rider_id: "31".into(), at: None };
+        clients.tracking().end_shift(end).await.unwrap();
+        // Nothing is left of where the shift ended; some 55 m lie between two fixes.
+        let trail = clients.tracking().get_trail(of_delivery.clone()).await.unwrap().into_inner();
+        let last_of_all = fixes(120).last().unwrap().latitude;
+        let latitudes = trail.points.iter().map(|point| point.place.as_ref().unwrap().latitude);
+        let last = latitudes.fold(f64::MIN, f64::max);
+        assert!(trail.points.len() > 3 && (last_of_all - last) * 111_000.0 > 140.0, "{last} of {last_of_all}");
+        let erase = v1::DeleteRiderRequest { rider_id: "31".into() };
+        assert!(clients.tracking().delete_rider(erase).await.unwrap().into_inner().points > 0);
+        let trail = clients.tracking().get_trail(of_delivery).await.unwrap().into_inner();
+        assert!(trail.points.is_empty());
+        let read = v1::GetDeliveryRequest { delivery_id: "9".into() };
+        clients.tracking().get_delivery(read).await.expect("deliveries stay");
     }
 }

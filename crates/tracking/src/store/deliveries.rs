@@ -113,7 +113,6 @@ impl Store {
 
     /// The rules saw the rider of a delivery arrive. What follows is kept and put to be told; the stream to
     /// drain after the commit, if something is told. A rider who does not bring it (any more) arrives nowhere.
-    #[allow(dead_code, reason = "called when the riders are followed")]
     pub(crate) async fn arrive(
         &self,
         tx: &mut Transaction,

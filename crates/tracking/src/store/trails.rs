@@ -27,7 +27,6 @@ pub(crate) struct Erased {
 impl Store {
     /// Keeps points of a rider's way, in order of time; `delivery_id` is empty outside of a delivery. They go on the
     /// newest piece as long as they follow it; points that were kept before change nothing.
-    #[allow(dead_code, reason = "called when the riders are followed")]
     pub(crate) async fn extend_trail(
         &self,
         tx: &mut Transaction,
