@@ -15,6 +15,7 @@ mod publishing;
 mod recovery;
 mod staying;
 mod streams;
+mod tracking;
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_platepal-realtime");

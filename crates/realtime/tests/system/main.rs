@@ -21,6 +21,7 @@ mod metrics;
 mod orders;
 mod publishing;
 mod replay_trace;
+mod riders_socket;
 mod rolling;
 mod sessions;
 mod start;
