@@ -33,8 +33,7 @@ impl Machine {
             procfs::CpuInfo::current().ok().and_then(|info| info.model_name(0).map(str::to_owned));
         let memory = procfs::Meminfo::current().map_or(0, |memory| memory.mem_total);
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
-        let now = Timestamp::from_micros(i64::try_from(micros).unwrap_or_default()).to_string();
+        let now = now().to_string();
         Self {
             date: now.split('T').next().unwrap_or_default().to_owned(),
             processor: processor.unwrap_or_else(|| "unknown".to_owned()),
@@ -44,4 +43,10 @@ impl Machine {
             open_files,
         }
     }
+}
+
+/// Now.
+pub fn now() -> Timestamp {
+    let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    Timestamp::from_micros(i64::try_from(micros).unwrap_or_default())
 }

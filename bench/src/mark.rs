@@ -4,6 +4,7 @@
 //! length and a fixed spelling, so that a reader finds them without parsing JSON.
 
 use memchr::memmem::Finder;
+use platepal_events::Timestamp;
 
 /// A type that no domain owns: our gateway puts it straight on the bus, as peers do.
 pub const TYPE: &str = "system_alert";
@@ -12,6 +13,8 @@ const NUMBER: &str = "\"n\":\"";
 const NUMBER_DIGITS: usize = 12;
 const BETWEEN: usize = "\",\"at\":\"".len();
 const AT_DIGITS: usize = 16;
+/// In a position, what follows the moment of its fix.
+const AFTER_POSITIONS_MOMENT: &str = "\",\"phase\":";
 
 /// What a frame says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,22 +46,47 @@ pub fn frame(mark: Mark) -> String {
 
 /// Finds marks.
 #[derive(Debug)]
-pub struct Marks(Finder<'static>);
+pub struct Marks(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// In the events of this module.
+    Ours(Finder<'static>),
+    /// In riders' positions: the moment of the fix. Positions have no number.
+    Positions { finder: Finder<'static>, epoch: Timestamp },
+}
 
 impl Default for Marks {
     fn default() -> Self {
-        Self(Finder::new(NUMBER))
+        Self(Kind::Ours(Finder::new(NUMBER)))
     }
 }
 
 impl Marks {
+    /// Takes the moment at which a position was recorded for that of its publishing; `epoch` is when the run's clock
+    /// began.
+    pub fn of_positions(epoch: Timestamp) -> Self {
+        Self(Kind::Positions { finder: Finder::new(AFTER_POSITIONS_MOMENT), epoch })
+    }
+
     /// The mark of a frame; none if it is not one of ours.
     pub fn read(&self, frame: &[u8]) -> Option<Mark> {
-        let start = self.0.find(frame)? + NUMBER.len();
-        let rest = frame.get(start..)?;
-        let number = digits(rest.get(..NUMBER_DIGITS)?)?;
-        let at = NUMBER_DIGITS + BETWEEN;
-        Some(Mark { number, at_micros: digits(rest.get(at..at + AT_DIGITS)?)? })
+        match &self.0 {
+            Kind::Ours(finder) => {
+                let start = finder.find(frame)? + NUMBER.len();
+                let rest = frame.get(start..)?;
+                let number = digits(rest.get(..NUMBER_DIGITS)?)?;
+                let at = NUMBER_DIGITS + BETWEEN;
+                Some(Mark { number, at_micros: digits(rest.get(at..at + AT_DIGITS)?)? })
+            }
+            Kind::Positions { finder, epoch } => {
+                let before = frame.get(..finder.find(frame)?)?;
+                let start = memchr::memrchr(b'"', before)? + 1;
+                let moment = std::str::from_utf8(before.get(start..)?).ok()?.parse::<Timestamp>().ok()?;
+                let at_micros = u64::try_from(moment.micros().checked_sub(epoch.micros())?).ok()?;
+                Some(Mark { number: 0, at_micros })
+            }
+        }
     }
 }
 
@@ -78,6 +106,18 @@ mod tests {
         assert_eq!(Marks::default().read(frame.as_bytes()), Some(mark));
         assert!((170..=220).contains(&frame.len()), "{}", frame.len());
         assert!(serde_json::from_str::<serde_json::Value>(&frame).is_ok());
+    }
+
+    #[test]
+    fn a_position_is_marked_by_the_moment_of_its_fix() {
+        let epoch: Timestamp = "2026-11-24T11:30:00Z".parse().unwrap();
+        let frame = format!(
+            r#"{{"type":"rider_location","data":{{"payload":{{"eta_minutes":4,"timestamp":"{}","phase":"ON_THE_WAY"}}}},"timestamp":"x"}}"#,
+            epoch.plus_millis(1_500)
+        );
+        let marks = Marks::of_positions(epoch);
+        assert_eq!(marks.read(frame.as_bytes()), Some(Mark { number: 0, at_micros: 1_500_000 }));
+        assert_eq!(marks.read(b"{\"type\":\"delivery_status_changed\"}"), None);
     }
 
     #[test]

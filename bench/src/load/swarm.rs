@@ -88,6 +88,16 @@ struct Readers {
 impl Swarm {
     /// No clients yet. `epoch` starts the clock in which publishers mark events.
     pub fn new(address: SocketAddr, dialect: Dialect, epoch: Instant) -> anyhow::Result<Self> {
+        Self::with_marks(address, dialect, epoch, Marks::default())
+    }
+
+    /// The same, for events that are marked in another way.
+    pub fn with_marks(
+        address: SocketAddr,
+        dialect: Dialect,
+        epoch: Instant,
+        marks: Marks,
+    ) -> anyhow::Result<Self> {
         let counts = Arc::new(Counts::default());
         let (orders, mut queue) = mpsc::channel::<Order>(ORDERS);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -96,7 +106,7 @@ impl Swarm {
             let shared = Shared {
                 address,
                 dialect,
-                marks: Marks::default(),
+                marks,
                 scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
                 counts: shared_counts,
                 epoch,

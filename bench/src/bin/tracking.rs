@@ -1,0 +1,342 @@
+//! What following riders costs: fixes per second of CPU time, memory per rider, and from fix to screen.
+//!
+//! Against the real server, from outside: fixes come by gRPC, each call is answered after its commit, and customers
+//! read their positions on real sockets. Every measure starts a server of its own, in one process with an embedded
+//! bus and SQLite.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, anyhow, ensure};
+use bench::{
+    fleet::Fleet,
+    load::{Dialect, Swarm},
+    machine::{self, Machine},
+    mark::Marks,
+    watched::{Watched, own_cpu, raise_open_files},
+};
+use clap::{Parser, ValueEnum};
+use hdrhistogram::Histogram;
+use indicatif::{ProgressBar, ProgressStyle};
+use owo_colors::OwoColorize;
+use platepal_testkit::{Role, Tier};
+use plotters::prelude::*;
+
+/// Between a rider's fixes.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Opening sockets, at most.
+const OPENING: Duration = Duration::from_secs(120);
+/// Calls under way when fixes come as fast as they are answered.
+const IN_FLIGHT: u64 = 512;
+/// Fixes of a call that brings what was queued while offline.
+const BATCH: u64 = 20;
+/// Of the plot.
+const SIZE: (u32, u32) = (860, 420);
+
+/// Fixes per CPU second, memory per rider, and from fix to screen.
+#[derive(Parser)]
+struct Arguments {
+    /// Small measures, to see that all works: their numbers mean little.
+    #[arg(long)]
+    quick: bool,
+    /// These only.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    measures: Vec<Measure>,
+    /// Map for the way ahead, an .osm.pbf; without it there are no routes.
+    #[arg(long)]
+    map: Option<PathBuf>,
+    /// The binary to start.
+    #[arg(long, default_value = "target/release/platepal-realtime")]
+    binary: PathBuf,
+    /// Write a page, and the plot into the folder of the same name beside it, e.g. docs/tracking-speed.md.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Measure {
+    /// Fixes as fast as they are answered.
+    Rate,
+    /// Memory per rider.
+    Memory,
+    /// From fix to screen.
+    Screen,
+}
+
+/// Fixes as fast as they are answered.
+struct Rate {
+    fixes_per_call: u64,
+    fixes: u64,
+    /// By the clock, with the load on the same machine.
+    per_second: f64,
+    /// By the server's CPU time: what one core does.
+    per_cpu_second: f64,
+    refused: u64,
+}
+
+struct Memory {
+    riders: u64,
+    bytes_each: f64,
+}
+
+struct Screen {
+    riders: u64,
+    watchers: u64,
+    fixes: u64,
+    positions: u64,
+    p50_ms: f64,
+    p99_ms: f64,
+    p999_ms: f64,
+    /// Cores that were busy.
+    server_cores: f64,
+    load_cores: f64,
+}
+
+#[derive(Default)]
+struct Findings {
+    rates: Vec<Rate>,
+    memory: Option<Memory>,
+    screen: Option<(Screen, Histogram<u64>)>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    tokio::select! {
+        result = run(&arguments) => result,
+        // The server ends with what holds it.
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            anstream::eprintln!("{}", "interrupted; the server is ended, nothing was written".yellow());
+            Ok(())
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    ensure!(
+        arguments.binary.exists(),
+        "{} is not there: cargo build --release -p platepal-realtime",
+        arguments.binary.display()
+    );
+    let open_files = raise_open_files();
+    let is_asked = |measure: &Measure| arguments.measures.is_empty() || arguments.measures.contains(measure);
+    let measures: Vec<Measure> = Measure::value_variants().iter().copied().filter(is_asked).collect();
+    let bar = ProgressBar::new(measures.len() as u64);
+    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}")?);
+    bar.enable_steady_tick(Duration::from_secs(1));
+    let mut findings = Findings::default();
+    for measure in measures {
+        match measure {
+            Measure::Rate => {
+                let calls = if arguments.quick { 2_000 } else { 100_000 };
+                for (fixes, calls) in [(1, calls), (BATCH, calls / BATCH * 4)] {
+                    bar.set_message(format!("fixes as fast as they are answered, {fixes} per call"));
+                    findings.rates.push(rate(arguments, fixes, calls).await?);
+                }
+            }
+            Measure::Memory => {
+                bar.set_message("memory per rider");
+                findings.memory = Some(memory(arguments).await?);
+            }
+            Measure::Screen => {
+                bar.set_message("from fix to screen");
+                findings.screen = Some(screen(arguments).await?);
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let text = page(&findings, &Machine::here(open_files), arguments);
+    let Some(out) = &arguments.out else {
+        anstream::println!("{text}");
+        return Ok(());
+    };
+    let folder = out.with_extension("");
+    std::fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
+    if let Some((_, latencies)) = &findings.screen {
+        draw(latencies, &folder.join("screen.svg"))?;
+    }
+    std::fs::write(out, text).with_context(|| format!("{} can't be written", out.display()))?;
+    anstream::println!("{} {}", "written:".green().bold(), out.display());
+    Ok(())
+}
+
+async fn server(arguments: &Arguments) -> anyhow::Result<(Tier, Watched)> {
+    let mut builder = Tier::builder(&arguments.binary);
+    if let Some(map) = &arguments.map {
+        builder = builder.set("REALTIME_TRACKING_MAP", std::path::absolute(map)?.display());
+    }
+    let tier = builder.start().await;
+    let watched = Watched::new(tier.process_id(Role::EDGE))?;
+    Ok((tier, watched))
+}
+
+async fn rate(arguments: &Arguments, fixes: u64, calls: u64) -> anyhow::Result<Rate> {
+    let (tier, watched) = server(arguments).await?;
+    let fleet = Fleet::start(&tier, if arguments.quick { 100 } else { 2_000 }).await?;
+    let (cpu, began) = (watched.cpu()?, Instant::now());
+    let sent = fleet.rush(fixes, calls, IN_FLIGHT).await?;
+    let (took, spent) = (began.elapsed().as_secs_f64(), watched.cpu()?.saturating_sub(cpu).as_secs_f64());
+    let refused = fleet.tally().refused.load(Ordering::Relaxed);
+    Ok(Rate {
+        fixes_per_call: fixes,
+        fixes: sent,
+        per_second: sent as f64 / took.max(f64::MIN_POSITIVE),
+        per_cpu_second: sent as f64 / spent.max(f64::MIN_POSITIVE),
+        refused,
+    })
+}
+
+async fn memory(arguments: &Arguments) -> anyhow::Result<Memory> {
+    let (tier, watched) = server(arguments).await?;
+    let warm = Fleet::start(&tier, 200).await?;
+    warm.rush(1, 2_000, 64).await?;
+    let before = watched.settled_memory().await?;
+    let riders = if arguments.quick { 1_000 } else { 10_000 };
+    // The first ones are known already.
+    let fleet = Fleet::start(&tier, riders).await?;
+    fleet.rush(1, riders * 5, IN_FLIGHT).await?;
+    let after = watched.settled_memory().await?;
+    let more = riders.saturating_sub(warm.riders());
+    Ok(Memory { riders: more, bytes_each: after.saturating_sub(before) as f64 / more as f64 })
+}
+
+async fn screen(arguments: &Arguments) -> anyhow::Result<(Screen, Histogram<u64>)> {
+    let (tier, watched) = server(arguments).await?;
+    let riders = if arguments.quick { 500 } else { 10_000 };
+    let fleet = Fleet::start(&tier, riders).await?;
+    let (epoch, began) = (machine::now(), Instant::now());
+    let marks = Marks::of_positions(epoch);
+    let swarm = Swarm::with_marks(tier.public_address(Role::EDGE), Dialect::PlatePal, began, marks)?;
+    let path = |user: u64| format!("/ws/customer/{user}?token={}", tier.token(user).sign());
+    swarm.open((1..=riders).map(path).collect(), OPENING).await?;
+    fleet.drive(INTERVAL, INTERVAL * 2).await?;
+    swarm.reset().await?;
+    swarm.record_latencies().await?;
+    let kept = fleet.tally().kept.load(Ordering::Relaxed);
+    let (server, load, began) = (watched.cpu()?, own_cpu()?, Instant::now());
+    fleet.drive(INTERVAL, INTERVAL * if arguments.quick { 2 } else { 12 }).await?;
+    let took = began.elapsed().as_secs_f64();
+    let (server, load) = (watched.cpu()?.saturating_sub(server), own_cpu()?.saturating_sub(load));
+    // What is under way arrives.
+    let fixes = fleet.tally().kept.load(Ordering::Relaxed) - kept;
+    swarm.until(|counts| counts.events.load(Ordering::Acquire) >= fixes, Duration::from_secs(2)).await;
+    let positions = swarm.counts().events.load(Ordering::Acquire);
+    let latencies = swarm.take_latencies().await?;
+    let millis = |quantile: f64| latencies.value_at_quantile(quantile) as f64 / 1e3;
+    let screen = Screen {
+        riders,
+        watchers: swarm.counts().opened.load(Ordering::Relaxed),
+        fixes,
+        positions,
+        p50_ms: millis(0.5),
+        p99_ms: millis(0.99),
+        p999_ms: millis(0.999),
+        server_cores: server.as_secs_f64() / took,
+        load_cores: load.as_secs_f64() / took,
+    };
+    Ok((screen, latencies))
+}
+
+fn page(findings: &Findings, machine: &Machine, arguments: &Arguments) -> String {
+    let mut page = String::from("# How fast riders are followed\n\n");
+    // Writing to a text can't fail.
+    let _ = writeln!(
+        page,
+        "`cargo run --release -p bench --bin tracking{}`, on {}: {} cores ({}), {} GiB of memory, Linux {}. The server \
+         is one process with the embedded bus and SQLite; the load runs beside it on the same cores.",
+        arguments.map.as_ref().map_or("", |_| " -- --map …"),
+        machine.date,
+        machine.cores,
+        machine.processor,
+        machine.memory_gib,
+        machine.kernel
+    );
+    if arguments.quick {
+        page.push_str("\n**A quick run, to see that all works: its numbers mean little.**\n");
+    }
+    page.push_str("\n| measure | value | goal |\n|---|---|---|\n");
+    let goal = if arguments.map.is_some() { "5,000" } else { "20,000" };
+    for rate in &findings.rates {
+        let _ = writeln!(
+            page,
+            "| fixes per second of CPU time, {} per call | {:.0} | ≥ {goal} |\n| the same by the clock | {:.0} | |",
+            rate.fixes_per_call, rate.per_cpu_second, rate.per_second
+        );
+        if rate.refused > 0 {
+            let _ = writeln!(page, "| of {} fixes not kept | {} | 0 |", rate.fixes, rate.refused);
+        }
+    }
+    if let Some(memory) = &findings.memory {
+        let each = memory.bytes_each / 1_024.0;
+        let _ = writeln!(page, "| memory per rider, of {} | {each:.1} KiB | ≤ 4 KiB |", memory.riders);
+    }
+    if let Some((screen, _)) = &findings.screen {
+        let _ = writeln!(
+            page,
+            "| from fix to screen, {} riders and {} watchers, a fix every 5 s: p50 | {:.1} ms | |\n\
+             | p99 | {:.1} ms | ≤ 250 ms |\n| p99.9 | {:.1} ms | |\n\
+             | positions on screens, of {} fixes | {} | |\n| cores busy: server | {:.2} | |\n| cores busy: load | {:.2} | |",
+            screen.riders,
+            screen.watchers,
+            screen.p50_ms,
+            screen.p99_ms,
+            screen.p999_ms,
+            screen.fixes,
+            screen.positions,
+            screen.server_cores,
+            screen.load_cores
+        );
+        page.push_str("\n![From fix to screen, by share of positions](tracking-speed/screen.svg)\n");
+    }
+    page.push_str(
+        "\nFrom the moment at which a fix is recorded and sent by gRPC, through its commit, the bus and the customer's \
+         socket, until the customer's client has read it. CPU time counts all of the server: gRPC, rules, commits, \
+         telling. Memory is all of the process's that came with the riders, with what the database keeps in memory.\n",
+    );
+    page
+}
+
+/// Milliseconds over the share of positions that were faster.
+fn draw(latencies: &Histogram<u64>, file: &Path) -> anyhow::Result<()> {
+    let area = SVGBackend::new(file, SIZE).into_drawing_area();
+    paint(&area, latencies).map_err(|why| anyhow!("{} can't be drawn: {why}", file.display()))
+}
+
+fn paint(
+    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
+    latencies: &Histogram<u64>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    // Nines along the axis: 0 is none, 1 is 90 %, 3 is 99.9 %.
+    let points: Vec<(f64, f64)> = (0..=60)
+        .map(|step| {
+            let nines = f64::from(step) / 20.0;
+            let quantile = 1.0 - 10_f64.powf(-nines);
+            (nines, latencies.value_at_quantile(quantile) as f64 / 1e3)
+        })
+        .collect();
+    let most = points.iter().map(|(_, millis)| *millis).fold(1.0, f64::max);
+    area.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(area)
+        .caption("Milliseconds from fix to screen, by share of positions", ("sans-serif", 18))
+        .margin(12)
+        .x_label_area_size(44)
+        .y_label_area_size(56)
+        .build_cartesian_2d(0.0..3.0, 0.0..most * 1.1)?;
+    chart
+        .configure_mesh()
+        .x_desc("share that was faster")
+        .x_labels(4)
+        .x_label_formatter(&|nines| format!("{} %", (100.0 - 100.0 * 10_f64.powf(-nines)).max(0.0)))
+        .light_line_style(WHITE)
+        .draw()?;
+    let style = RGBColor(213, 94, 0).stroke_width(3);
+    chart.draw_series(LineSeries::new(points, style))?;
+    area.present()?;
+    Ok(())
+}
