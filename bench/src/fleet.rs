@@ -97,7 +97,11 @@ impl Fleet {
             version: 1,
             ..Default::default()
         };
-        let put = v1::PutDeliveryRequest { event_id: String::new(), delivery: Some(delivery), channels: Vec::new() };
+        let put = v1::PutDeliveryRequest {
+            event_id: String::new(),
+            delivery: Some(delivery),
+            channels: Vec::new(),
+        };
         tracking.put_delivery(put).await?;
         Ok(())
     }

@@ -27,7 +27,7 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    riders::Riders,
+    riders::{Riders, drives::Drives},
     rules::offer::OfferStatus,
     settings::Settings,
     store::{Store, StoreError},
@@ -45,6 +45,7 @@ pub(crate) struct Tracking {
     pub(crate) shutdown: Shutdown,
     pub(crate) settings: Settings,
     pub(crate) riders: Riders,
+    pub(crate) drives: Drives,
     pub(crate) shares: share::Shares,
     pub(crate) replays: trails::Replays,
 }
@@ -85,7 +86,8 @@ impl Domain for Tracking {
         if !is_own {
             return Err(Status::permission_denied("a rider sends positions to the own feed only"));
         }
-        self.report_json(sender, &data).await.map(drop)
+        let answer = self.report_json(sender, &data).await?;
+        fixes::anything_kept(&answer)
     }
 
     async fn call(&self, sender: &Sender, method: &str, data: Bytes) -> Result<Bytes, Status> {

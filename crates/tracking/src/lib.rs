@@ -37,6 +37,8 @@ use platepal_service::{
     grpc::{Door, Server},
 };
 
+use riders::drives::Drives;
+
 pub use settings::Settings;
 
 /// Starts the domain: opens its store, serves it at the doors, and works until the shutdown. Returns when it
@@ -56,7 +58,16 @@ pub async fn run(
     let valid_for = access.cache_time;
     let access = Access::new(&access, Arc::new(store.clone()), parts.clock).map_err(RoleError::Other)?;
     let limits = rules::limits::Limits::default();
-    let roads = riders::map::read(settings.map.as_deref()).await.map_err(RoleError::Other)?;
+    // Before it serves: a map that can't be used is a reason not to start.
+    let map = riders::map::read(settings.map.as_deref()).await.map_err(RoleError::Other)?;
+    let (roads, drives): (Arc<dyn rules::road::Ahead>, _) = match map {
+        Some(map) => {
+            let drives =
+                Drives::learn(Arc::clone(&map), store.clone(), &settings, parts.clock, &parts.shutdown);
+            (map, drives)
+        }
+        None => (Arc::new(rules::road::NoRoads), Drives::default()),
+    };
     let riders = riders::Riders::start(store.clone(), &settings, limits, roads, &parts)
         .await
         .map_err(|why| RoleError::Other(why.to_string()))?;
@@ -69,6 +80,7 @@ pub async fn run(
         shutdown: parts.shutdown.clone(),
         settings: settings.clone(),
         riders,
+        drives,
         shares: grpc::share::Shares::new(share, &settings),
         replays: grpc::trails::Replays::new(settings.replays),
     };
@@ -98,10 +110,8 @@ fn describe_metrics() {
     use metrics::{describe_counter, describe_gauge};
     platepal_service::outbox::describe_metrics();
     riders::describe_metrics();
-    describe_counter!(
-        "realtime_tracking_changes_total",
-        "Changes of deliveries that Django told, by outcome."
-    );
+    riders::drives::describe_metrics();
+    describe_counter!("realtime_tracking_changes_total", "Changes of deliveries that Django told, by outcome.");
     describe_counter!(
         "realtime_tracking_unexpected_steps_total",
         "Status changes of deliveries that the graph does not know; told all the same."

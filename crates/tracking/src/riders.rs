@@ -6,6 +6,7 @@
 //!
 //! Invariant: what is answered as kept is in the store, and only a rider's owner can have put it there.
 
+pub(crate) mod drives;
 mod lane;
 mod leases;
 pub(crate) mod map;
@@ -55,6 +56,11 @@ pub(crate) fn describe_metrics() {
     describe_gauge!("realtime_tracking_riders", "Riders in memory.");
     describe_gauge!("realtime_tracking_queue", "Calls that wait for their turn.");
     describe_counter!("realtime_tracking_handovers_total", "Partitions that came or went, by which of it.");
+    describe_counter!(
+        "realtime_tracking_fenced_total",
+        "Commits that were not made because another replica follows their riders now."
+    );
+    describe_counter!("realtime_tracking_lost_total", "Riders that left memory because their lease was lost.");
     describe_counter!("realtime_tracking_fixes_total", "Fixes, by answer and by why they are not shown.");
     describe_counter!("realtime_tracking_forwarded_total", "Calls that another replica answered, by result.");
     describe_counter!("realtime_tracking_saved_total", "Times a rider was stored.");
@@ -139,6 +145,7 @@ impl Riders {
                 table.clone(),
                 parts.clock,
                 (number, count),
+                leases.doubt(),
             );
             parts.shutdown.spawn(lane.run(waiting, parts.shutdown.clone()));
             lanes.push(jobs);
@@ -195,7 +202,8 @@ impl Riders {
     ) -> Result<Vec<v1::FixAnswer>, RidersError> {
         let now = self.0.clock.now();
         let fixes: Vec<Fix> = fixes.iter().map(|fix| crate::grpc::fixes::fix(fix, now)).collect();
-        let answers = self.ask_here(rider_id, |answer| Question::Take { fixes, answer }).await?;
+        let traceparent = platepal_service::trace::current().unwrap_or_default();
+        let answers = self.ask_here(rider_id, |answer| Question::Take { fixes, traceparent, answer }).await?;
         Ok(answers.into_iter().map(crate::grpc::fixes::answer).collect())
     }
 

@@ -30,6 +30,10 @@ platepal_settings::settings! {
         tell_in_flight: usize = "REALTIME_TRACKING_TELL_IN_FLIGHT", default "256", bound { unit: "appends", full: "the next waits", metric: "realtime_tracking_tell_waiting" };
         /// A street map, an OpenStreetMap extract (`.osm.pbf`): the way ahead and the time of arrival follow its roads. Without it they follow the great circle.
         map: Option<PathBuf> = "REALTIME_TRACKING_MAP", optional;
+        /// Ended drives that wait to be matched with the map, so that its speeds are learned from them.
+        drives: usize = "REALTIME_TRACKING_DRIVES", default "1000", bound { unit: "drives", full: "nothing is learned from the next", metric: "realtime_tracking_drives_total" };
+        /// How often learned speeds are shared with other replicas.
+        learn_interval: Duration = "REALTIME_TRACKING_LEARN_INTERVAL", default "1m", bound { unit: "time", full: "shared", metric: "realtime_tracking_drives_total" };
         /// How long a rider has to take a job offer that names no time of its own.
         offer_time: Duration = "REALTIME_TRACKING_OFFER_TIME", default "60s", bound { unit: "time", full: "the offer expires: rider and admin are told `offer.expired`, once", metric: "realtime_tracking_offers_total" };
         /// Offers of one delivery that were declined or expired until `delivery.escalation` is told to admin.
@@ -77,6 +81,7 @@ impl Settings {
             ("LANES", self.lanes),
             ("GROUP", self.group),
             ("SAVE_AFTER", self.save_after as usize),
+            ("DRIVES", self.drives),
             ("TELL_QUEUE", self.tell_queue),
             ("TELL_IN_FLIGHT", self.tell_in_flight),
         ] {
@@ -88,6 +93,9 @@ impl Settings {
             reader.mistake(
                 "REALTIME_TRACKING_OFFERS, REALTIME_TRACKING_CHUNK and REALTIME_TRACKING_REPLAYS must be at least 1",
             );
+        }
+        if self.learn_interval.is_zero() {
+            reader.mistake("REALTIME_TRACKING_LEARN_INTERVAL must be above zero");
         }
         if self.offer_time.is_zero() {
             reader.mistake("REALTIME_TRACKING_OFFER_TIME must be above zero");

@@ -15,6 +15,7 @@ pub(crate) mod offers;
 pub(crate) mod retention;
 pub(crate) mod riders;
 pub(crate) mod shifts;
+pub(crate) mod speeds;
 pub(crate) mod trails;
 
 use std::sync::Arc;

@@ -96,6 +96,9 @@ impl Tracking {
         if !kept.read.delivery.lasts() && !kept.riders.is_empty() {
             self.blank_positions(std::slice::from_ref(&kept.read), now).await?;
         }
+        if matches!(kept.outcome, Outcome::New { .. }) && !kept.read.delivery.lasts() {
+            self.drives.ended(&kept.read.delivery.delivery_id);
+        }
         for stream in &kept.streams {
             self.store.outbox.drain(stream, now).await.map_err(untold_status)?;
         }

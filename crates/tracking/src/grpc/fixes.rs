@@ -135,6 +135,16 @@ pub(crate) fn no_shift(rider_id: &str) -> Status {
     Status::not_found(format!("rider {rider_id} is on no shift"))
 }
 
+/// An error if of what was sent nothing was kept and nothing had been: with the first reason.
+pub(super) fn anything_kept(answer: &[u8]) -> Result<(), Status> {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    let answers = answer.get("answers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let is_refused = |answer: &Value| answer.get("outcome").is_none_or(|outcome| outcome == "refused");
+    let Some(first) = answers.first().filter(|_| answers.iter().all(is_refused)) else { return Ok(()) };
+    let text = |name: &str| first.get(name).and_then(Value::as_str).unwrap_or_default();
+    Err(Status::failed_precondition(format!("nothing was kept: {} ({})", text("note"), text("reason"))))
+}
+
 /// `{"fixes":[…]}` means the list.
 fn unwrap_list(data: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, Status> {
     #[derive(serde::Deserialize)]

@@ -11,9 +11,9 @@ use std::{
 };
 
 use platepal_events::{Channel, ChannelKind, Event, EventId, Timestamp};
-use platepal_service::{Clock, Shutdown};
+use platepal_service::{Clock, Shutdown, trace};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, Semaphore, mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior},
 };
 
@@ -40,6 +40,9 @@ use crate::{
 /// How often riders are looked at who send nothing.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Arrivals of one lane that are told at the same time; the worker tells what finds no place.
+const ARRIVALS_IN_FLIGHT: usize = 16;
+
 /// Something to do for one rider.
 pub(super) struct Job {
     /// Empty for what concerns a whole lane.
@@ -50,16 +53,9 @@ pub(super) struct Job {
 
 /// What, and where to answer.
 pub(super) enum Question {
-    Take {
-        fixes: Vec<Fix>,
-        answer: oneshot::Sender<Result<Vec<Answer>, RidersError>>,
-    },
-    Reload {
-        answer: oneshot::Sender<Result<(), RidersError>>,
-    },
-    Where {
-        answer: oneshot::Sender<Result<Option<Whereabouts>, RidersError>>,
-    },
+    Take { fixes: Vec<Fix>, traceparent: String, answer: oneshot::Sender<Result<Vec<Answer>, RidersError>> },
+    Reload { answer: oneshot::Sender<Result<(), RidersError>> },
+    Where { answer: oneshot::Sender<Result<Option<Whereabouts>, RidersError>> },
     /// Store the riders of these partitions and forget them.
     LetGo {
         partitions: Vec<i64>,
@@ -128,6 +124,8 @@ pub(super) struct Lane {
     clock: Clock,
     /// Which of the lanes it is, and how many there are: its partitions are those that this number divides so.
     place: (usize, usize),
+    doubt: Arc<Notify>,
+    arrivals: Arc<Semaphore>,
     riders: HashMap<String, Held>,
     /// Terms at which it has read the riders of its partitions.
     met: HashMap<i64, i64>,
@@ -146,6 +144,7 @@ impl Lane {
         table: watch::Receiver<Arc<Table>>,
         clock: Clock,
         place: (usize, usize),
+        doubt: Arc<Notify>,
     ) -> Self {
         Self {
             store,
@@ -156,6 +155,8 @@ impl Lane {
             table,
             clock,
             place,
+            doubt,
+            arrivals: Arc::new(Semaphore::new(ARRIVALS_IN_FLIGHT)),
             riders: HashMap::new(),
             met: HashMap::new(),
             to_meet: VecDeque::new(),
@@ -197,12 +198,15 @@ impl Lane {
         for job in jobs {
             let Job { rider_id, partition, question } = job;
             match question {
-                Question::Take { fixes, answer } => match self.hold(&rider_id, partition).await {
-                    Ok(true) => self.take(&rider_id, &fixes, answer, &mut group),
-                    Ok(false) => {
-                        let answers = vec![Answer::Refused(Reason::NoShift); fixes.len()];
-                        super::count(&answers);
-                        let _ = answer.send(Ok(answers));
+                Question::Take { fixes, traceparent, answer } => {
+                    match self.hold(&rider_id, partition).await {
+                        Ok(true) => self.take(&rider_id, &fixes, &traceparent, answer, &mut group),
+                        Ok(false) => {
+                            let answers = vec![Answer::Refused(Reason::NoShift); fixes.len()];
+                            super::count(&answers);
+                            let _ = answer.send(Ok(answers));
+                        }
+                        Err(why) => drop(answer.send(Err(why))),
                     }
                     Err(why) => drop(answer.send(Err(why))),
                 },
@@ -234,13 +238,17 @@ impl Lane {
         let now = self.clock.now();
         let stored = self.store.rider(rider_id).await.map_err(unavailable)?;
         let Some(stored) = stored else {
-            self.riders.remove(rider_id);
+            if self.riders.remove(rider_id).is_some() {
+                metrics::gauge!("realtime_tracking_riders").decrement(1.0);
+            }
             return Ok(false);
         };
         let (rider, seq) = rebuild::rebuild(rider_id, stored, now, &self.limits, &*self.roads);
         metrics::counter!("realtime_tracking_rebuilt_total").increment(1);
-        self.riders.insert(rider_id.to_owned(), Held { rider, partition, term, seq, unsaved: 0 });
-        metrics::gauge!("realtime_tracking_riders").increment(1.0);
+        let held = Held { rider, partition, term, seq, unsaved: 0 };
+        if self.riders.insert(rider_id.to_owned(), held).is_none() {
+            metrics::gauge!("realtime_tracking_riders").increment(1.0);
+        }
         Ok(true)
     }
 
@@ -248,10 +256,16 @@ impl Lane {
         &mut self,
         rider_id: &str,
         fixes: &[Fix],
+        traceparent: &str,
         answer: oneshot::Sender<Result<Vec<Answer>, RidersError>>,
         group: &mut Group,
     ) {
         let Some(held) = self.riders.get_mut(rider_id) else { return };
+        let span = tracing::debug_span!("take fixes", rider = rider_id, fixes = fixes.len());
+        trace::follow(&span, traceparent);
+        let _entered = span.entered();
+        // Positions are told later; they belong to the trace of this call.
+        let traceparent = trace::recorded().unwrap_or_else(|| traceparent.to_owned());
         let now = self.clock.now();
         let taken = held.rider.take_all(fixes, now, &self.limits, &*self.roads);
         let answers: Vec<Answer> = taken.iter().map(|taken| taken.answer).collect();
@@ -276,10 +290,8 @@ impl Lane {
             if let Some(point) = taken.point {
                 writes.points.entry(delivery.clone()).or_default().push(point);
             }
-            writes
-                .arrivals
-                .extend(taken.crossings.into_iter().filter(|crossing| crossing.what == Doing::Arrived));
-            group.told.extend(taken.shown.iter().map(|shown| position(shown, now)));
+            writes.arrivals.extend(taken.crossings.into_iter().filter(|crossing| crossing.what == Doing::Arrived));
+            group.told.extend(taken.shown.iter().map(|shown| position(shown, now, &traceparent)));
             if let Some(moved) = taken.area {
                 group.told.extend(area(
                     &held.rider,
@@ -363,6 +375,10 @@ impl Lane {
             Ok(streams) => (Ok(()), streams),
             Err(why) => {
                 tracing::warn!(%why, riders = writes.len(), "what riders sent was not kept; they are told so");
+                if why == RidersError::NotHere {
+                    metrics::counter!("realtime_tracking_fenced_total").increment(1);
+                    self.doubt.notify_one();
+                }
                 // Memory is ahead of the store now.
                 for rider_id in writes.keys() {
                     if self.riders.remove(rider_id).is_some() {
@@ -382,11 +398,16 @@ impl Lane {
         for (about, letters) in told {
             self.teller.tell(about, letters);
         }
-        let now = self.clock.now();
+        // A slow bus must not hold up fixes.
         for stream in streams {
-            if let Err(why) = self.store.outbox.drain(&stream, now).await {
-                tracing::warn!(%stream, %why, "an arrival is kept but not told yet; will try again");
-            }
+            let Ok(place) = Arc::clone(&self.arrivals).try_acquire_owned() else { break };
+            let (store, now) = (self.store.clone(), self.clock.now());
+            tokio::spawn(async move {
+                if let Err(why) = store.outbox.drain(&stream, now).await {
+                    tracing::warn!(%stream, %why, "an arrival is kept but not told yet; will try again");
+                }
+                drop(place);
+            });
         }
         // Who has no shift and nothing to bring is read again if anything comes.
         let before = self.riders.len();
@@ -414,10 +435,12 @@ impl Lane {
             return Err(RidersError::NotHere);
         }
         let mut streams = Vec::new();
+        let batches: Vec<(&str, &Batch)> = writes
+            .iter()
+            .flat_map(|(rider_id, writes)| writes.batches.iter().map(move |batch| (rider_id.as_str(), batch)))
+            .collect();
+        self.store.keep_fixes(&mut tx, &batches).await.map_err(unavailable)?;
         for (rider_id, writes) in writes {
-            for batch in &writes.batches {
-                self.store.keep_fixes(&mut tx, rider_id, batch).await.map_err(unavailable)?;
-            }
             for (delivery, points) in &writes.points {
                 self.store.extend_trail(&mut tx, rider_id, delivery, points).await.map_err(unavailable)?;
             }
@@ -491,12 +514,26 @@ impl Lane {
     fn tick(&mut self) {
         let now = self.clock.now();
         let table = Arc::clone(&self.table.borrow());
+        let before = self.riders.len();
+        // Nor is one kept in memory who was only asked about.
+        let is_idle = |held: &Held| held.rider.on_shift_since().is_none() && held.unsaved == 0;
+        let mut lost = 0;
+        self.riders.retain(|_, held| {
+            let is_lost = table.is_lost(held.partition, held.term);
+            lost += u64::from(is_lost);
+            !is_lost && !is_idle(held)
+        });
+        metrics::gauge!("realtime_tracking_riders").decrement((before - self.riders.len()) as f64);
+        if lost > 0 {
+            metrics::counter!("realtime_tracking_lost_total").increment(lost);
+            tracing::warn!(riders = lost, "the lease of riders was lost; another replica follows them now");
+        }
         for held in self.riders.values_mut() {
             if table.term(held.partition) != Some(held.term) {
                 continue;
             }
             for shown in held.rider.tick(now, &self.limits) {
-                let (about, letters) = position(&shown, now);
+                let (about, letters) = position(&shown, now, "");
                 self.teller.tell(about, letters);
             }
         }
@@ -528,24 +565,26 @@ fn event(name: &'static str, key: &str, payload: String, now: Timestamp) -> Even
 }
 
 /// A position for those of a delivery.
-fn position(shown: &Shown, now: Timestamp) -> (About, Letters) {
+fn position(shown: &Shown, now: Timestamp, traceparent: &str) -> (About, Letters) {
     let channel = |kind, id: &str| Channel::new(kind, id).ok();
-    let whole: Vec<Channel> =
-        [channel(ChannelKind::Track, &shown.delivery_id), channel(ChannelKind::Customer, &shown.customer_id)]
-            .into_iter()
-            .flatten()
-            .collect();
-    let mut letters = vec![(whole, envelope(shown, payload::for_customer(shown), now))];
+    let whole: Vec<Channel> = [
+        channel(ChannelKind::Track, &shown.delivery_id),
+        channel(ChannelKind::Customer, &shown.customer_id),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let mut letters = vec![(whole, envelope(shown, payload::for_customer(shown), now, traceparent))];
     if let Some(restaurant) = channel(ChannelKind::Restaurant, &shown.restaurant_id) {
-        letters.push((vec![restaurant], envelope(shown, payload::for_restaurant(shown), now)));
+        letters.push((vec![restaurant], envelope(shown, payload::for_restaurant(shown), now, traceparent)));
     }
     (About::Delivery(shown.delivery_id.clone()), letters)
 }
 
-fn envelope(shown: &Shown, payload: String, now: Timestamp) -> Event {
+fn envelope(shown: &Shown, payload: String, now: Timestamp, traceparent: &str) -> Event {
     let id = EventId::make();
     let about = ("delivery", shown.delivery_id.as_str());
-    let mut event = crate::rules::envelope::event(id, kind("rider_location"), now, about, &payload, "");
+    let mut event = crate::rules::envelope::event(id, kind("rider_location"), now, about, &payload, traceparent);
     event.key = shown.delivery_id.as_str().into();
     event
 }

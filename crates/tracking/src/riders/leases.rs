@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use platepal_events::Timestamp;
 use platepal_service::{Clock, Parts, Shutdown};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::lane::{Job, Question};
 use crate::{
@@ -54,6 +54,11 @@ impl Table {
         self.leases.keys().filter_map(|partition| Some((*partition, self.term(*partition)?)))
     }
 
+    /// Whether a partition that this replica had in some term is no longer its own.
+    pub(super) fn is_lost(&self, partition: i64, term: i64) -> bool {
+        self.leases.get(&partition).is_none_or(|lease| lease.owner != self.own || lease.term != term)
+    }
+
     pub(super) fn own(&self) -> &str {
         &self.own
     }
@@ -83,6 +88,8 @@ pub(super) struct Leases {
     lease_millis: i64,
     clock: Clock,
     table: watch::Sender<Arc<Table>>,
+    /// Somebody could not write what it thought to be its own.
+    doubt: Arc<Notify>,
 }
 
 impl Leases {
@@ -103,9 +110,15 @@ impl Leases {
             lease_millis: millis(settings.lease_time),
             clock: parts.clock,
             table,
+            doubt: Arc::default(),
         };
         leases.look(&[]).await?;
         Ok((leases, watched))
+    }
+
+    /// Told when a write was fenced: then the leases are read at once.
+    pub(super) fn doubt(&self) -> Arc<Notify> {
+        Arc::clone(&self.doubt)
     }
 
     /// Goes on until the shutdown, and then gives everything back.
@@ -114,11 +127,12 @@ impl Leases {
         task.spawn(async move {
             let told = shutdown.told();
             tokio::pin!(told);
-            let pause = Duration::from_millis(self.lease_millis.max(3).unsigned_abs() / 3);
+            let pause = self.pause();
             loop {
                 tokio::select! {
                     () = &mut told => break,
                     () = tokio::time::sleep(pause) => {}
+                    () = self.doubt.notified() => {}
                 }
                 if let Err(why) = self.look(&lanes).await {
                     tracing::warn!(%why, "the leases of riders can't be renewed now; will try again");
@@ -132,9 +146,13 @@ impl Leases {
         });
     }
 
+    fn pause(&self) -> Duration {
+        Duration::from_millis(self.lease_millis.max(3).unsigned_abs() / 3)
+    }
+
     /// One look: renew, take what is free, let go of what is too much.
     async fn look(&self, lanes: &[mpsc::Sender<Job>]) -> Result<(), StoreError> {
-        let now = self.clock.now();
+        let now = self.store.now(self.clock.now()).await?;
         // The file is of this process alone: whoever had it before is gone.
         let is_shared = self.store.is_shared();
         let until = now.plus_millis(self.lease_millis);
@@ -193,8 +211,15 @@ impl Leases {
             let question = Question::LetGo { partitions: partitions.to_vec(), answer };
             let job = Job { rider_id: String::new(), partition: -1, question };
             metrics::gauge!("realtime_tracking_queue").increment(1.0);
-            if lane.send(job).await.is_ok() {
-                let _ = answered.await;
+            // A lane whose database is slow must not cost this replica its other leases. What it still wants to write
+            // of these is fenced, and its callers repeat it.
+            let stored = async {
+                if lane.send(job).await.is_ok() {
+                    let _ = answered.await;
+                }
+            };
+            if tokio::time::timeout(self.pause(), stored).await.is_err() {
+                tracing::warn!("riders are given away before they were stored; their next owner takes fixes again");
             }
         }
         match self.store.release(&self.own, partitions).await {

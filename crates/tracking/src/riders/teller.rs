@@ -10,8 +10,9 @@ use std::{
 use parking_lot::Mutex;
 use platepal_bus::Bus;
 use platepal_events::{Channel, Event};
-use platepal_service::Shutdown;
+use platepal_service::{Shutdown, trace};
 use tokio::sync::{Notify, Semaphore};
+use tracing::Instrument as _;
 
 use crate::settings::Settings;
 
@@ -22,6 +23,22 @@ pub(super) enum About {
     Rider(String),
     /// A rider who left a cell: not in place of anything else.
     Left(String, Channel),
+}
+
+impl About {
+    /// Whose position it is: of one, nothing is told before what is under way has landed.
+    fn whose(&self) -> Whose {
+        match self {
+            Self::Delivery(id) => Whose::Delivery(id.clone()),
+            Self::Rider(id) | Self::Left(id, _) => Whose::Rider(id.clone()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Whose {
+    Delivery(String),
+    Rider(String),
 }
 
 /// Events and who is told, one after the other.
@@ -45,7 +62,7 @@ struct Inner {
 struct State {
     waiting: HashMap<About, Letters>,
     order: VecDeque<About>,
-    flying: HashSet<About>,
+    flying: HashSet<Whose>,
 }
 
 impl Teller {
@@ -92,7 +109,7 @@ impl Teller {
                 if state.waiting.remove(about).is_some() {
                     state.order.retain(|waiting| waiting != about);
                 }
-                if !state.flying.contains(about) {
+                if !state.flying.contains(&about.whose()) {
                     return;
                 }
             }
@@ -103,10 +120,10 @@ impl Teller {
     fn next(&self) -> Option<(About, Letters)> {
         let mut state = self.0.state.lock();
         // What is under way has to land first, so that the newest is the last.
-        let index = state.order.iter().position(|about| !state.flying.contains(about))?;
+        let index = state.order.iter().position(|about| !state.flying.contains(&about.whose()))?;
         let about = state.order.remove(index)?;
         let letters = state.waiting.remove(&about)?;
-        state.flying.insert(about.clone());
+        state.flying.insert(about.whose());
         metrics::gauge!("realtime_tracking_tell_waiting").set(state.waiting.len() as f64);
         Some((about, letters))
     }
@@ -133,7 +150,9 @@ impl Teller {
             let teller = self.clone();
             tokio::spawn(async move {
                 for (channels, event) in &letters {
-                    let result = match teller.0.bus.append(channels, event).await {
+                    let span = tracing::debug_span!("tell position", kind = %event.kind);
+                    trace::follow(&span, &event.traceparent);
+                    let result = match teller.0.bus.append(channels, event).instrument(span).await {
                         Ok(_) => "told",
                         Err(why) => {
                             // A newer one follows.
@@ -143,7 +162,7 @@ impl Teller {
                     };
                     metrics::counter!("realtime_tracking_told_total", "result" => result).increment(1);
                 }
-                teller.0.state.lock().flying.remove(&about);
+                teller.0.state.lock().flying.remove(&about.whose());
                 teller.0.done.notify_waiters();
                 // One that waited for this one to land can go now.
                 teller.0.more.notify_one();

@@ -2,10 +2,14 @@
 //!
 //! A lease ends by itself, so that the riders of a replica that was killed get another. Its `term` grows with every
 //! change of hands; what an owner writes checks its term in the same transaction ([`Store::holds`]), so that one that
-//! was asleep for too long can write nothing. That does not depend on clocks; how soon a lease changes hands does.
+//! was asleep for too long can write nothing. That does not depend on clocks; when a lease ends is told by the
+//! database's.
 
 use platepal_events::Timestamp;
-use platepal_service::{Database, sql::Transaction};
+use platepal_service::{
+    Database,
+    sql::{Transaction, Value},
+};
 
 use super::{Store, StoreError};
 
@@ -25,6 +29,17 @@ impl Store {
     /// Whether several replicas may share the tables.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self.database, Database::Postgres(_))
+    }
+
+    /// Now, by the database's clock where several replicas have it: their own clocks may differ by more than a lease
+    /// lasts.
+    pub(crate) async fn now(&self, own: Timestamp) -> Result<Timestamp, StoreError> {
+        if !self.is_shared() {
+            return Ok(own);
+        }
+        let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now";
+        let rows = self.database.rows(sql, &[]).await?;
+        Ok(rows.first().map(|row| row.int("now")).transpose()?.map_or(own, Timestamp::from_micros))
     }
 
     /// All leases, also those that have ended.
@@ -120,16 +135,22 @@ impl Store {
         owner: &str,
         terms: &[(i64, i64)],
     ) -> Result<bool, StoreError> {
-        for (partition, term) in terms {
-            let lock = if matches!(tx, Transaction::Postgres(_)) { " FOR SHARE" } else { "" };
-            let sql = format!(
-                "SELECT term FROM tracking_leases WHERE partition_no = $1 AND owner = $2 AND term = $3{lock}"
-            );
-            let values = [(*partition).into(), owner.into(), (*term).into()];
-            if tx.row(&sql, &values).await?.is_none() {
-                return Ok(false);
-            }
+        if terms.is_empty() {
+            return Ok(true);
         }
-        Ok(true)
+        let lock = if matches!(tx, Transaction::Postgres(_)) { " FOR SHARE" } else { "" };
+        let places: Vec<String> = (2..terms.len() + 2).map(|place| format!("${place}")).collect();
+        let sql = format!(
+            "SELECT partition_no, term FROM tracking_leases WHERE owner = $1 AND partition_no IN ({}) \
+             ORDER BY partition_no{lock}",
+            places.join(", ")
+        );
+        let mut values: Vec<Value<'_>> = vec![owner.into()];
+        values.extend(terms.iter().map(|(partition, _)| Value::from(*partition)));
+        let mut held = std::collections::BTreeSet::new();
+        for row in tx.rows(&sql, &values).await? {
+            held.insert((row.int("partition_no")?, row.int("term")?));
+        }
+        Ok(terms.iter().all(|term| held.contains(term)))
     }
 }

@@ -1,10 +1,16 @@
 //! Riders as the rules remember them, and the fixes that a stored one does not include yet.
 
+use std::fmt::Write as _;
+
 use platepal_events::Timestamp;
-use platepal_service::sql::Transaction;
+use platepal_service::sql::{Transaction, Value};
 
 use super::{Store, StoreError, deliveries, shifts::Shift};
 use crate::rules::{fix::Fix, rider::Rider};
+
+/// Rows that one statement writes: a call to the database costs more than a row, and a statement of this size is
+/// prepared once.
+const ROWS_PER_STATEMENT: usize = 100;
 
 /// A rider as it was stored.
 #[derive(Debug)]
@@ -60,16 +66,26 @@ impl Store {
     pub(crate) async fn keep_fixes(
         &self,
         tx: &mut Transaction,
-        rider_id: &str,
-        batch: &Batch,
+        batches: &[(&str, &Batch)],
     ) -> Result<(), StoreError> {
-        let fixes = serde_json::to_string(&batch.fixes)
-            .map_err(|why| StoreError::State(format!("rider {rider_id}"), why))?;
-        tx.execute(
-            "INSERT INTO tracking_fixes (rider_id, seq, taken_at, fixes) VALUES ($1, $2, $3, $4)",
-            &[rider_id.into(), batch.seq.into(), batch.taken_at.micros().into(), (&fixes).into()],
-        )
-        .await?;
+        for batches in batches.chunks(ROWS_PER_STATEMENT) {
+            let mut texts = Vec::with_capacity(batches.len());
+            for (rider_id, batch) in batches {
+                let unwritable = |why| StoreError::State(format!("rider {rider_id}"), why);
+                texts.push(serde_json::to_string(&batch.fixes).map_err(unwritable)?);
+            }
+            let mut sql = "INSERT INTO tracking_fixes (rider_id, seq, taken_at, fixes) VALUES ".to_owned();
+            let mut values: Vec<Value<'_>> = Vec::with_capacity(batches.len() * 4);
+            for ((rider_id, batch), text) in batches.iter().zip(&texts) {
+                let at = values.len();
+                let comma = if at == 0 { "" } else { ", " };
+                // Writing to a text can't fail.
+                let _ = write!(sql, "{comma}(${}, ${}, ${}, ${})", at + 1, at + 2, at + 3, at + 4);
+                let row = [(*rider_id).into(), batch.seq.into(), batch.taken_at.micros().into(), text.into()];
+                values.extend::<[Value<'_>; 4]>(row);
+            }
+            tx.execute(&sql, &values).await?;
+        }
         Ok(())
     }
 
