@@ -34,7 +34,7 @@ use platepal_service::{
     Database, Parts, RoleError,
     access::Access,
     domain,
-    grpc::{Door, Server},
+    grpc::{AttachKey, Door, Server},
 };
 
 use riders::drives::Drives;
@@ -68,7 +68,14 @@ pub async fn run(
         }
         None => (Arc::new(rules::road::NoRoads), Drives::default()),
     };
-    let riders = riders::Riders::start(store.clone(), &settings, limits, roads, &parts)
+    let around = riders::Around {
+        bus: Arc::clone(&parts.bus),
+        clock: parts.clock,
+        shutdown: parts.shutdown.clone(),
+        key: AttachKey::new(parts.keys.first()),
+        url: settings.url(parts.settings.grpc_addr),
+    };
+    let riders = riders::Riders::start(store.clone(), &settings, limits, roads, around)
         .await
         .map_err(|why| RoleError::Other(why.to_string()))?;
     let tracking = grpc::Tracking {
@@ -111,7 +118,10 @@ fn describe_metrics() {
     platepal_service::outbox::describe_metrics();
     riders::describe_metrics();
     riders::drives::describe_metrics();
-    describe_counter!("realtime_tracking_changes_total", "Changes of deliveries that Django told, by outcome.");
+    describe_counter!(
+        "realtime_tracking_changes_total",
+        "Changes of deliveries that Django told, by outcome."
+    );
     describe_counter!(
         "realtime_tracking_unexpected_steps_total",
         "Status changes of deliveries that the graph does not know; told all the same."

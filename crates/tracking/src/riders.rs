@@ -16,11 +16,11 @@ mod teller;
 use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use platepal_auth::ApiKeys;
+use platepal_bus::Bus;
 use platepal_events::Timestamp;
 use platepal_proto::v1::{self, rider_owner_service_client::RiderOwnerServiceClient};
 use platepal_service::{
-    Clock, Parts,
+    Clock, Shutdown,
     grpc::{AttachKey, Link},
 };
 use tokio::{
@@ -60,7 +60,10 @@ pub(crate) fn describe_metrics() {
         "realtime_tracking_fenced_total",
         "Commits that were not made because another replica follows their riders now."
     );
-    describe_counter!("realtime_tracking_lost_total", "Riders that left memory because their lease was lost.");
+    describe_counter!(
+        "realtime_tracking_lost_total",
+        "Riders that left memory because their lease was lost."
+    );
     describe_counter!("realtime_tracking_fixes_total", "Fixes, by answer and by why they are not shown.");
     describe_counter!("realtime_tracking_forwarded_total", "Calls that another replica answered, by result.");
     describe_counter!("realtime_tracking_saved_total", "Times a rider was stored.");
@@ -104,6 +107,17 @@ impl RidersError {
     }
 }
 
+/// What is around the riders.
+pub(crate) struct Around {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) clock: Clock,
+    pub(crate) shutdown: Shutdown,
+    /// What opens the doors of other replicas.
+    pub(crate) key: AttachKey,
+    /// Where other replicas reach this one.
+    pub(crate) url: String,
+}
+
 /// The riders. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Riders(Arc<Shared>);
@@ -127,11 +141,11 @@ impl Riders {
         settings: &Settings,
         limits: Limits,
         roads: Arc<dyn Ahead>,
-        parts: &Parts,
+        around: Around,
     ) -> Result<Self, crate::store::StoreError> {
-        let url = settings.url(parts.settings.grpc_addr);
-        let (leases, table) = leases::Leases::start(store.clone(), settings, url, parts).await?;
-        let teller = Teller::start(Arc::clone(&parts.bus), settings, &parts.shutdown);
+        let Around { bus, clock, shutdown, key, url } = around;
+        let (leases, table) = leases::Leases::start(store.clone(), settings, url, clock).await?;
+        let teller = Teller::start(bus, settings, &shutdown);
         let count = if store.is_shared() { settings.lanes } else { 1 };
         let mut lanes = Vec::with_capacity(count);
         for number in 0..count {
@@ -143,21 +157,21 @@ impl Riders {
                 Arc::clone(&roads),
                 teller.clone(),
                 table.clone(),
-                parts.clock,
+                clock,
                 (number, count),
                 leases.doubt(),
             );
-            parts.shutdown.spawn(lane.run(waiting, parts.shutdown.clone()));
+            shutdown.spawn(lane.run(waiting, shutdown.clone()));
             lanes.push(jobs);
         }
-        leases.run(lanes.clone(), parts.shutdown.clone());
+        leases.run(lanes.clone(), shutdown);
         Ok(Self(Arc::new(Shared {
             store,
             settings: settings.clone(),
-            clock: parts.clock,
+            clock,
             table,
             lanes,
-            key: key(&parts.keys),
+            key,
             links: Mutex::default(),
         })))
     }
@@ -365,11 +379,6 @@ impl Riders {
         links.insert(url.to_owned(), owner.clone());
         Ok(owner)
     }
-}
-
-/// The key that opens the doors of other replicas.
-fn key(keys: &ApiKeys) -> AttachKey {
-    AttachKey::new(keys.first())
 }
 
 /// Counts answers.

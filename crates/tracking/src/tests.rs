@@ -5,6 +5,7 @@
 mod access;
 mod deliveries;
 mod offers;
+mod riders;
 mod trails;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -12,15 +13,17 @@ use std::{path::Path, sync::Arc, time::Duration};
 use platepal_auth::ShareSettings;
 use platepal_bus::{Bus, Embedded};
 use platepal_events::{Channel, Entry};
-use platepal_proto::v1;
-use platepal_service::{Clock, Database, Shutdown, access::Access};
+use platepal_proto::v1::{self, rider_owner_service_server::RiderOwnerServiceServer};
+use platepal_service::{Clock, Database, Shutdown, access::Access, grpc::AttachKey};
 use platepal_settings::Reader;
 use platepal_testkit::Postgres;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tonic::transport::server::TcpIncoming;
 
 use crate::{
     grpc::{Tracking, share::Shares, trails::Replays},
+    riders::{Around, Riders},
     settings::Settings,
     store::Store,
 };
@@ -75,18 +78,38 @@ impl World {
         let store = Store::open(database, bus.clone(), &settings, 6).await.unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let access = Access::new(&self::settings(), Arc::new(store.clone()), Clock).unwrap();
-        Tracking {
+        let shutdown = Shutdown::default();
+        // Other replicas ask this one about its riders.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let around = Around {
+            bus: bus.clone(),
+            clock: Clock,
+            shutdown: shutdown.clone(),
+            key: AttachKey::new(None),
+            url: format!("http://{}", listener.local_addr().unwrap()),
+        };
+        let limits = crate::rules::limits::Limits::default();
+        let roads = Arc::new(crate::rules::road::NoRoads);
+        let riders = Riders::start(store.clone(), &settings, limits, roads, around).await.unwrap();
+        let tracking = Tracking {
             bus,
             access,
             valid_for: Duration::from_secs(60),
             clock: Clock,
-            shutdown: Shutdown::default(),
-            riders: crate::riders::Riders::of_nobody(store.clone(), &settings),
+            shutdown,
+            riders,
+            drives: Default::default(),
             shares: Shares::new(platepal_auth::ShareSigner::new(shares).unwrap(), &settings),
             replays: Replays::new(settings.replays),
             settings,
             store,
-        }
+        };
+        let owner = RiderOwnerServiceServer::new(tracking.clone());
+        let served = tonic::transport::Server::builder()
+            .add_service(owner)
+            .serve_with_incoming_shutdown(TcpIncoming::from(listener), tracking.shutdown.told());
+        tokio::spawn(served);
+        tracking
     }
 
     /// All that a channel was told.

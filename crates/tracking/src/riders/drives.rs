@@ -28,7 +28,13 @@ pub(crate) struct Drives(Option<mpsc::Sender<String>>);
 
 impl Drives {
     /// Learns from the drives that are told of, until the shutdown.
-    pub(crate) fn learn(map: Arc<Map>, store: Store, settings: &Settings, clock: Clock, shutdown: &Shutdown) -> Self {
+    pub(crate) fn learn(
+        map: Arc<Map>,
+        store: Store,
+        settings: &Settings,
+        clock: Clock,
+        shutdown: &Shutdown,
+    ) -> Self {
         let (drives, ended) = mpsc::channel(settings.drives);
         let learner = Learner { map, store, clock, interval: settings.learn_interval, lessons: Vec::new() };
         shutdown.spawn(learner.run(ended, shutdown.clone()));

@@ -53,9 +53,17 @@ pub(super) struct Job {
 
 /// What, and where to answer.
 pub(super) enum Question {
-    Take { fixes: Vec<Fix>, traceparent: String, answer: oneshot::Sender<Result<Vec<Answer>, RidersError>> },
-    Reload { answer: oneshot::Sender<Result<(), RidersError>> },
-    Where { answer: oneshot::Sender<Result<Option<Whereabouts>, RidersError>> },
+    Take {
+        fixes: Vec<Fix>,
+        traceparent: String,
+        answer: oneshot::Sender<Result<Vec<Answer>, RidersError>>,
+    },
+    Reload {
+        answer: oneshot::Sender<Result<(), RidersError>>,
+    },
+    Where {
+        answer: oneshot::Sender<Result<Option<Whereabouts>, RidersError>>,
+    },
     /// Store the riders of these partitions and forget them.
     LetGo {
         partitions: Vec<i64>,
@@ -208,8 +216,7 @@ impl Lane {
                         }
                         Err(why) => drop(answer.send(Err(why))),
                     }
-                    Err(why) => drop(answer.send(Err(why))),
-                },
+                }
                 Question::Reload { answer } => match self.reload(&rider_id, partition, &mut group).await {
                     Ok(()) => group.replies.push(Reply::Reload(answer)),
                     Err(why) => drop(answer.send(Err(why))),
@@ -290,7 +297,9 @@ impl Lane {
             if let Some(point) = taken.point {
                 writes.points.entry(delivery.clone()).or_default().push(point);
             }
-            writes.arrivals.extend(taken.crossings.into_iter().filter(|crossing| crossing.what == Doing::Arrived));
+            writes
+                .arrivals
+                .extend(taken.crossings.into_iter().filter(|crossing| crossing.what == Doing::Arrived));
             group.told.extend(taken.shown.iter().map(|shown| position(shown, now, &traceparent)));
             if let Some(moved) = taken.area {
                 group.told.extend(area(
@@ -567,13 +576,11 @@ fn event(name: &'static str, key: &str, payload: String, now: Timestamp) -> Even
 /// A position for those of a delivery.
 fn position(shown: &Shown, now: Timestamp, traceparent: &str) -> (About, Letters) {
     let channel = |kind, id: &str| Channel::new(kind, id).ok();
-    let whole: Vec<Channel> = [
-        channel(ChannelKind::Track, &shown.delivery_id),
-        channel(ChannelKind::Customer, &shown.customer_id),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let whole: Vec<Channel> =
+        [channel(ChannelKind::Track, &shown.delivery_id), channel(ChannelKind::Customer, &shown.customer_id)]
+            .into_iter()
+            .flatten()
+            .collect();
     let mut letters = vec![(whole, envelope(shown, payload::for_customer(shown), now, traceparent))];
     if let Some(restaurant) = channel(ChannelKind::Restaurant, &shown.restaurant_id) {
         letters.push((vec![restaurant], envelope(shown, payload::for_restaurant(shown), now, traceparent)));
@@ -584,7 +591,8 @@ fn position(shown: &Shown, now: Timestamp, traceparent: &str) -> (About, Letters
 fn envelope(shown: &Shown, payload: String, now: Timestamp, traceparent: &str) -> Event {
     let id = EventId::make();
     let about = ("delivery", shown.delivery_id.as_str());
-    let mut event = crate::rules::envelope::event(id, kind("rider_location"), now, about, &payload, traceparent);
+    let mut event =
+        crate::rules::envelope::event(id, kind("rider_location"), now, about, &payload, traceparent);
     event.key = shown.delivery_id.as_str().into();
     event
 }

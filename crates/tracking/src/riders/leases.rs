@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use platepal_events::Timestamp;
-use platepal_service::{Clock, Parts, Shutdown};
+use platepal_service::{Clock, Shutdown};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::lane::{Job, Question};
@@ -98,7 +98,7 @@ impl Leases {
         store: Store,
         settings: &Settings,
         url: String,
-        parts: &Parts,
+        clock: Clock,
     ) -> Result<(Self, watch::Receiver<Arc<Table>>), StoreError> {
         let own = uuid::Uuid::new_v4().to_string();
         let (table, watched) = watch::channel(Arc::new(Table { own: own.clone(), ..Table::default() }));
@@ -108,7 +108,7 @@ impl Leases {
             url,
             partitions: i64::from(settings.partitions),
             lease_millis: millis(settings.lease_time),
-            clock: parts.clock,
+            clock,
             table,
             doubt: Arc::default(),
         };
@@ -219,7 +219,9 @@ impl Leases {
                 }
             };
             if tokio::time::timeout(self.pause(), stored).await.is_err() {
-                tracing::warn!("riders are given away before they were stored; their next owner takes fixes again");
+                tracing::warn!(
+                    "riders are given away before they were stored; their next owner takes fixes again"
+                );
             }
         }
         match self.store.release(&self.own, partitions).await {

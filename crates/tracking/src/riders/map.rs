@@ -82,12 +82,8 @@ mod tests {
 
     fn map() -> Map {
         let street = [24.94, 24.95, 24.96].map(|longitude| Place { latitude: 60.17, longitude });
-        let way = Way {
-            class: Class::Residential,
-            limit_kmh: Some(30),
-            is_oneway: false,
-            line: street.to_vec(),
-        };
+        let way =
+            Way { class: Class::Residential, limit_kmh: Some(30), is_oneway: false, line: street.to_vec() };
         Map { roads: Roads::of(&[way]).unwrap(), speeds: RwLock::default() }
     }
 
@@ -107,10 +103,15 @@ mod tests {
     fn a_drive_says_how_fast_its_streets_are() {
         let at = |seconds: i64| Timestamp::from_micros(1_795_519_800_000_000 + seconds * 1_000_000);
         let way: Vec<TrailPoint> = (0..10)
-            .map(|step| TrailPoint { place: place(24.941 + f64::from(step) * 0.001), at: at(i64::from(step) * 14) })
+            .map(|step| TrailPoint {
+                place: place(24.941 + f64::from(step) * 0.001),
+                at: at(i64::from(step) * 14),
+            })
             .collect();
         let lessons = map().lessons(&way);
-        let [Lesson { class: Class::Residential, metres, seconds }] = lessons[..] else { panic!("{lessons:?}") };
+        let [Lesson { class: Class::Residential, metres, seconds }] = lessons[..] else {
+            panic!("{lessons:?}")
+        };
         assert!((metres / seconds - 3.95).abs() < 0.3, "{metres} m in {seconds} s");
     }
 }

@@ -19,7 +19,8 @@ pub(crate) struct Lesson {
 impl Store {
     /// What was learned so far; `None`: nothing.
     pub(crate) async fn speeds(&self) -> Result<Option<Speeds>, StoreError> {
-        let rows = self.database.rows("SELECT speeds FROM tracking_speeds WHERE name = $1", &[NAME.into()]).await?;
+        let rows =
+            self.database.rows("SELECT speeds FROM tracking_speeds WHERE name = $1", &[NAME.into()]).await?;
         rows.first().map(|row| read(&row.text("speeds")?)).transpose()
     }
 

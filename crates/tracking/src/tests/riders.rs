@@ -1,0 +1,113 @@
+//! Riders who are followed, by replicas that come and go.
+
+use platepal_proto::v1::{self, DeliveryStatus, FixOutcome};
+use platepal_service::Clock;
+use platepal_testkit::eventually;
+use tonic::Code;
+
+use super::{World, delivery, on_both, put};
+use crate::grpc::Tracking;
+
+on_both! {
+    what_was_answered_as_kept_is_known_to_the_next_replica
+    a_replica_without_its_lease_writes_nothing
+    positions_are_told_to_those_of_the_delivery_until_it_ends
+    learned_speeds_add_up
+}
+
+/// A fix on the way from the pick-up to the drop-off, recorded so many seconds ago.
+fn fix(step: i32, seconds_ago: i64) -> v1::Fix {
+    v1::Fix {
+        latitude: 52.522 + f64::from(step) * 0.000_3,
+        longitude: 13.40,
+        accuracy: 5.0,
+        speed: Some(7.0),
+        heading: Some(0.0),
+        recorded_at: Some(Clock.now().plus_millis(-seconds_ago * 1_000).into()),
+        ..Default::default()
+    }
+}
+
+async fn start_shift(tracking: &Tracking) {
+    let at = Some(Clock.now().plus_millis(-900_000).into());
+    Tracking::start_shift(tracking, v1::StartShiftRequest { rider_id: "31".into(), at }).await.unwrap();
+}
+
+async fn report(tracking: &Tracking, fixes: &[v1::Fix]) -> Result<Vec<FixOutcome>, tonic::Status> {
+    let request = v1::ReportFixesRequest { rider_id: "31".into(), fixes: fixes.to_vec() };
+    let answers = tracking.report(request).await?.answers;
+    Ok(answers.iter().map(v1::FixAnswer::outcome).collect())
+}
+
+async fn kept_batches(tracking: &Tracking) -> i64 {
+    let sql = "SELECT COUNT(*) AS count FROM tracking_fixes WHERE rider_id = '31'";
+    tracking.store.database.rows(sql, &[]).await.unwrap()[0].int("count").unwrap()
+}
+
+async fn what_was_answered_as_kept_is_known_to_the_next_replica(world: World) {
+    let first = world.replica().await;
+    start_shift(&first).await;
+    let fixes: Vec<v1::Fix> = (0..5).map(|step| fix(step, i64::from(30 - step * 5))).collect();
+    for fix in &fixes {
+        assert_eq!(report(&first, std::slice::from_ref(fix)).await.unwrap(), [FixOutcome::Shown]);
+    }
+    let seen = first.riders.whereabouts("31").await.unwrap().unwrap();
+    first.shutdown.tell();
+    let next = world.replica().await;
+    assert_eq!(report(&next, &fixes).await.unwrap(), [FixOutcome::Duplicate; 5]);
+    let again = next.riders.whereabouts("31").await.unwrap().unwrap();
+    assert_eq!((seen.place, seen.heading, seen.at), (again.place, again.heading, again.at));
+    assert_eq!(report(&next, &[fix(5, 5)]).await.unwrap(), [FixOutcome::Shown]);
+}
+
+async fn a_replica_without_its_lease_writes_nothing(world: World) {
+    let tracking = world.replica().await;
+    start_shift(&tracking).await;
+    assert_eq!(report(&tracking, &[fix(0, 20)]).await.unwrap(), [FixOutcome::Shown]);
+    let before = kept_batches(&tracking).await;
+    let taken =
+        "UPDATE tracking_leases SET owner = 'another', term = term + 1, expires_at = 9000000000000000";
+    tracking.store.database.execute(taken, &[]).await.unwrap();
+    let refused = tracking.riders.take_here("31", &[fix(1, 15)]).await.unwrap_err();
+    assert_eq!(refused.status().code(), Code::FailedPrecondition, "{refused}");
+    assert_eq!(kept_batches(&tracking).await, before);
+}
+
+async fn positions_are_told_to_those_of_the_delivery_until_it_ends(world: World) {
+    let tracking = world.replica().await;
+    start_shift(&tracking).await;
+    put(&tracking, delivery(DeliveryStatus::InTransit, 1, "31")).await;
+    report(&tracking, &[fix(0, 2)]).await.unwrap();
+    for name in ["customer:7", "restaurant:12", "track:9"] {
+        eventually("the position is told", || async {
+            let latest = tracking.bus.latest(&super::channel(name)).await.unwrap();
+            latest
+                .iter()
+                .any(|entry| entry.event.kind.as_str() == "rider_location" && &*entry.event.key == "9")
+        })
+        .await;
+    }
+    put(&tracking, delivery(DeliveryStatus::Delivered, 2, "31")).await;
+    assert_eq!(report(&tracking, &[fix(1, 0)]).await.unwrap(), [FixOutcome::Shown]);
+    let latest = tracking.bus.latest(&super::channel("customer:7")).await.unwrap();
+    for entry in latest {
+        let told = super::data(&entry);
+        assert!(told["payload"]["location"].is_null(), "{told}");
+    }
+}
+
+async fn learned_speeds_add_up(world: World) {
+    use crate::store::speeds::Lesson;
+    use platepal_roads::{Class, Speeds};
+
+    let [one, other] = [world.replica().await, world.replica().await];
+    assert_eq!(one.store.speeds().await.unwrap(), None);
+    let lesson = |metres| Lesson { class: Class::Residential, metres, seconds: metres / 2.0 };
+    one.store.learn(&[lesson(500.0)], Clock.now()).await.unwrap();
+    let both = other.store.learn(&[lesson(700.0)], Clock.now()).await.unwrap();
+    let mut expected = Speeds::default();
+    expected.learn(Class::Residential, 500.0, 250.0);
+    expected.learn(Class::Residential, 700.0, 350.0);
+    assert_eq!(both, expected);
+    assert_eq!(one.store.speeds().await.unwrap(), Some(expected));
+}
