@@ -176,20 +176,6 @@ impl Riders {
         })))
     }
 
-    /// Of a replica that follows nobody, where no other does.
-    #[cfg(test)]
-    pub(crate) fn of_nobody(store: Store, settings: &Settings) -> Self {
-        Self(Arc::new(Shared {
-            store,
-            settings: settings.clone(),
-            clock: Clock,
-            table: watch::channel(Arc::default()).1,
-            lanes: Vec::new(),
-            key: AttachKey::default(),
-            links: Mutex::default(),
-        }))
-    }
-
     /// Takes fixes of one rider, wherever the rider is followed; an answer for each.
     pub(crate) async fn take(
         &self,
