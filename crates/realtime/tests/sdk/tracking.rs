@@ -48,11 +48,11 @@ async fn a_rider_reports_by_call_and_by_publication() {
         assert_eq!(answer["answers"].as_array().map(Vec::len), Some(1), "{life}: {answer}");
         let seen = longitude(life).await.unwrap();
         assert!((seen - 13.4).abs() < 0.001, "{life}: {seen}");
-        let several = json!({ "fixes": [fix(life, 13.4001), fix(life, 13.4002)] });
+        let several = json!({ "fixes": [fix(life, 13.400_01), fix(life, 13.400_02)] });
         let answer = rider.rpc("tracking.report", several).await.unwrap();
         assert_eq!(answer["answers"].as_array().map(Vec::len), Some(2), "{life}: {answer}");
         let own = format!("rider:{}", life.user);
-        rider.publish(&own, fix(life, 13.4003)).await.unwrap();
+        rider.publish(&own, fix(life, 13.400_03)).await.unwrap();
         eventually("what was published is where the rider is", async || {
             longitude(life).await.is_some_and(|longitude| longitude > 13.4)
         })
