@@ -5,10 +5,10 @@
 
 use std::{io::IsTerminal, time::Duration};
 
-use tracing::{Level, Metadata, Subscriber};
+use tracing::{Dispatch, Level, Metadata, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::{FilterExt, filter_fn},
+    filter::{FilterExt, LevelFilter, filter_fn},
     layer::SubscriberExt,
     registry::LookupSpan,
     util::SubscriberInitExt,
@@ -30,16 +30,8 @@ impl Telemetry {
     /// [`crate::Metrics::install`]. Logs of a second call in one process go where those of the first go.
     pub fn start(settings: &Settings, traces: &trace::Settings, roles: &str) -> Result<Self, String> {
         let exporter = Exporter::start(traces, roles)?;
-        let spans = exporter.as_ref().map(|exporter| {
-            tracing_opentelemetry::layer()
-                .with_tracer(exporter.tracer())
-                .with_location(false)
-                .with_threads(false)
-                .with_tracked_inactivity(false)
-                .with_filter(filter_fn(is_traced))
-        });
         // An error here means that logging is started already, as in tests.
-        let _ = tracing_subscriber::registry().with(spans).with(logs(settings)).try_init();
+        let _ = dispatch(settings, exporter.as_ref()).try_init();
         Ok(Self { exporter })
     }
 
@@ -47,6 +39,24 @@ impl Telemetry {
     pub async fn flush(self, limit: Duration) {
         if let Some(exporter) = self.exporter {
             exporter.flush(limit).await;
+        }
+    }
+}
+
+/// Where lines and spans go. What nobody asked for costs a comparison: a missing layer would ask for all there is, so
+/// without a collector there is no layer for spans at all.
+fn dispatch(settings: &Settings, exporter: Option<&Exporter>) -> Dispatch {
+    let registry = tracing_subscriber::registry();
+    match exporter {
+        None => registry.with(logs(settings)).into(),
+        Some(exporter) => {
+            let spans = tracing_opentelemetry::layer()
+                .with_tracer(exporter.tracer())
+                .with_location(false)
+                .with_threads(false)
+                .with_tracked_inactivity(false)
+                .with_filter(filter_fn(is_traced).with_max_level_hint(LevelFilter::DEBUG));
+            registry.with(spans).with(logs(settings)).into()
         }
     }
 }
@@ -62,7 +72,7 @@ where
     } else {
         base.with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed()
     };
-    lines.with_filter(asked.and(filter_fn(is_safe)))
+    lines.with_filter(asked.and(filter_fn(is_safe).with_max_level_hint(LevelFilter::TRACE)))
 }
 
 /// Ours, or a thing that a library says to everybody.
@@ -77,4 +87,30 @@ fn is_traced(line: &Metadata<'_>) -> bool {
 
 fn is_ours(line: &Metadata<'_>) -> bool {
     line.target().starts_with("platepal")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use platepal_settings::Reader;
+
+    use super::*;
+
+    fn with_logs<T>(log: &str, work: impl FnOnce() -> T) -> T {
+        let settings = Reader::new([("REALTIME_LOG", log)]).read().unwrap();
+        tracing::dispatcher::with_default(&dispatch(&settings, None), work)
+    }
+
+    #[test]
+    fn a_span_that_nobody_asked_for_is_not_made() {
+        with_logs("info", || {
+            assert!(tracing::trace_span!(target: "h2", "frame").is_disabled());
+            assert!(tracing::debug_span!(target: "platepal_bus", "append").is_disabled());
+            assert!(!tracing::info_span!(target: "platepal_bus", "start").is_disabled());
+        });
+        with_logs("trace", || {
+            assert!(tracing::debug_span!(target: "h2", "headers").is_disabled());
+            assert!(!tracing::trace_span!(target: "platepal_bus", "append").is_disabled());
+        });
+    }
 }
