@@ -137,8 +137,7 @@ impl Fleet {
             let (fleet, rider) = (self.clone(), 1 + number % self.riders);
             calls.spawn(async move {
                 let now = machine::now();
-                let fix = fix(rider, now.micros() as f64 / 1e6, now);
-                fleet.report(rider, vec![fix]).await
+                fleet.report(fleet.message(rider, 0, 1, now)).await
             });
             while let Some(done) = calls.try_join_next() {
                 done??;
@@ -166,12 +165,7 @@ impl Fleet {
                         return anyhow::Ok(());
                     }
                     let (rider, round) = (1 + number % fleet.riders, number / fleet.riders);
-                    let of_round = |index: u64| {
-                        let seconds = round * fixes + index;
-                        let at = first.plus_millis(i64::try_from(seconds).unwrap_or_default() * 1_000);
-                        fix(rider, at.micros() as f64 / 1e6, at)
-                    };
-                    fleet.report(rider, (0..fixes).map(of_round).collect()).await?;
+                    fleet.report(fleet.message(rider, round, fixes, first)).await?;
                 }
             });
         }
@@ -181,10 +175,55 @@ impl Fleet {
         Ok(calls * fixes)
     }
 
-    async fn report(&self, rider: u64, fixes: Vec<v1::Fix>) -> anyhow::Result<()> {
+    /// The same over one stream of each connection.
+    pub async fn relay(&self, fixes: u64, calls: u64) -> anyhow::Result<u64> {
+        let rounds = calls.div_ceil(self.riders);
+        let first = machine::now().plus_millis(-i64::try_from(rounds * fixes)? * 1_000);
+        let connections = self.clients.len() as u64;
+        let mut relays = JoinSet::new();
+        for connection in 0..connections {
+            let fleet = self.clone();
+            relays.spawn(async move {
+                let (riders, of_round) = (fleet.riders, fleet.clone());
+                // Riders of this connection only: those of one rider stay in order.
+                let messages = (0..calls)
+                    .filter(move |number| (1 + number % riders) % connections == connection)
+                    .map(move |number| {
+                        let (rider, round) = (1 + number % riders, number / riders);
+                        of_round.message(rider, round, fixes, first)
+                    });
+                let mut tracking = fleet.clients(connection).tracking();
+                let mut answers = tracking.stream_fixes(tokio_stream::iter(messages)).await?.into_inner();
+                while let Some(answer) = tokio::time::timeout(TIMEOUT, answers.message()).await?? {
+                    fleet.count(&answer)?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(done) = relays.join_next().await {
+            done??;
+        }
+        Ok(calls * fixes)
+    }
+
+    /// Fixes of a rider, a second apart.
+    fn message(&self, rider: u64, round: u64, fixes: u64, first: Timestamp) -> v1::ReportFixesRequest {
+        let of_round = |index: u64| {
+            let seconds = round * fixes + index;
+            let at = first.plus_millis(i64::try_from(seconds).unwrap_or_default() * 1_000);
+            fix(rider, at.micros() as f64 / 1e6, at)
+        };
+        v1::ReportFixesRequest { rider_id: rider.to_string(), fixes: (0..fixes).map(of_round).collect() }
+    }
+
+    async fn report(&self, request: v1::ReportFixesRequest) -> anyhow::Result<()> {
+        let rider = request.rider_id.parse().unwrap_or_default();
         let mut tracking = self.clients(rider).tracking();
-        let request = v1::ReportFixesRequest { rider_id: rider.to_string(), fixes };
         let answer = tokio::time::timeout(TIMEOUT, tracking.report_fixes(request)).await??.into_inner();
+        self.count(&answer)
+    }
+
+    fn count(&self, answer: &v1::ReportFixesResponse) -> anyhow::Result<()> {
         for answer in &answer.answers {
             match answer.outcome() {
                 FixOutcome::Shown | FixOutcome::Kept => self.tally.kept.fetch_add(1, Ordering::Relaxed),

@@ -6,6 +6,7 @@ mod offers;
 mod owner;
 pub(crate) mod share;
 mod shifts;
+mod stream;
 pub(crate) mod trails;
 
 use std::{pin::Pin, sync::Arc, time::Duration};

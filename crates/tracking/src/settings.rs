@@ -16,6 +16,8 @@ platepal_settings::settings! {
         advertise_url: Option<Url> = "REALTIME_TRACKING_ADVERTISE_URL", optional;
         /// Calls with fixes that wait in one process for their turn.
         queue: usize = "REALTIME_TRACKING_QUEUE", default "10000", bound { unit: "calls", full: "RESOURCE_EXHAUSTED: nothing was kept, the rider sends the fixes again later", metric: "realtime_tracking_queue" };
+        /// Messages of one stream of fixes that are worked on at once.
+        stream_messages: usize = "REALTIME_TRACKING_STREAM_MESSAGES", default "256", bound { unit: "messages per stream", full: "the stream is not read on until one is answered", metric: "realtime_tracking_queue" };
         /// Lanes in which riders are worked on side by side; with SQLite there is one.
         lanes: usize = "REALTIME_TRACKING_LANES", default "4", bound { unit: "lanes", full: "riders of one lane wait for each other's commit", metric: "realtime_tracking_queue" };
         /// Calls that share one commit.
@@ -78,6 +80,7 @@ impl Settings {
         for (name, number) in [
             ("PARTITIONS", self.partitions as usize),
             ("QUEUE", self.queue),
+            ("STREAM_MESSAGES", self.stream_messages),
             ("LANES", self.lanes),
             ("GROUP", self.group),
             ("SAVE_AFTER", self.save_after as usize),

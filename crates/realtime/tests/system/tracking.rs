@@ -98,6 +98,39 @@ both_shapes! {
 }
 
 both_shapes! {
+    async fn a_stream_of_many_riders_is_answered_in_its_order_and_ends_with_what_is_wrong(tier: Tier) {
+        const RIDERS: usize = 40;
+        let clients = tier.grpc();
+        let at = Some(Clock.now().plus_millis(-900_000).into());
+        for rider in 0..RIDERS {
+            let request = v1::StartShiftRequest { rider_id: format!("s-{rider}"), at };
+            clients.tracking().start_shift(request).await.unwrap();
+        }
+        // Each rider three times, the third as the first; then one that is on no shift; then one that can't be.
+        let steps = [(300.0, 20.0), (260.0, 15.0), (300.0, 20.0)].map(|(metres, ago)| fix(metres, ago));
+        let message = |rider_id: &str, fixes| v1::ReportFixesRequest { rider_id: rider_id.into(), fixes };
+        let mut messages: Vec<v1::ReportFixesRequest> = steps
+            .iter()
+            .flat_map(|fix| (0..RIDERS).map(|rider| message(&format!("s-{rider}"), vec![*fix])))
+            .collect();
+        messages.push(message("nobody", vec![fix(0.0, 1.0)]));
+        messages.push(message("s-0", Vec::new()));
+        let mut answers =
+            clients.tracking().stream_fixes(tokio_stream::iter(messages)).await.unwrap().into_inner();
+        for expected in [FixOutcome::Shown, FixOutcome::Shown, FixOutcome::Duplicate] {
+            for rider in 0..RIDERS {
+                let answer = answers.message().await.unwrap().unwrap();
+                assert_eq!(answer.answers[0].outcome(), expected, "rider {rider}: {answer:?}");
+            }
+        }
+        let answer = answers.message().await.unwrap().unwrap();
+        assert_eq!(answer.answers[0].reason, "no_shift");
+        let wrong = answers.message().await.unwrap_err();
+        assert_eq!(wrong.code(), tonic::Code::InvalidArgument, "{wrong}");
+    }
+}
+
+both_shapes! {
     async fn every_fix_is_answered_and_a_repeat_is_harmless(tier: Tier) {
         let clients = tier.grpc();
         assert_eq!(report(&clients, vec![fix(0.0, 0.0)]).await, [(FixOutcome::Refused, "no_shift".into())]);

@@ -1,4 +1,4 @@
-//! Fixes: from Django by gRPC, singly, in batches and in a stream; from riders' apps as JSON.
+//! Fixes: from Django by gRPC, singly and in batches; from riders' apps as JSON.
 
 use std::collections::VecDeque;
 
@@ -7,9 +7,7 @@ use platepal_events::Timestamp;
 use platepal_proto::v1;
 use platepal_service::{domain::Sender, grpc::invalid};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio_stream::StreamExt;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use super::{Tracking, deliveries::id};
 use crate::{
@@ -20,9 +18,6 @@ use crate::{
         wire::{self, FIXES_MAX},
     },
 };
-
-/// Answers of a stream that wait for its caller to read; then it is not read on.
-const STREAM_ANSWERS: usize = 16;
 
 impl Tracking {
     pub(crate) async fn report(
@@ -49,40 +44,6 @@ impl Tracking {
             .collect();
         let answers = self.riders.take(&rider_id, fixes).await.map_err(|why| why.status())?;
         Ok(v1::ReportFixesResponse { answers })
-    }
-
-    /// Answers each message of a stream in its order. A message that is refused ends the stream with the reason: what
-    /// was answered before is kept.
-    pub(crate) fn stream(
-        &self,
-        mut requests: Streaming<v1::ReportFixesRequest>,
-    ) -> mpsc::Receiver<Result<v1::ReportFixesResponse, Status>> {
-        let (answers, answered) = mpsc::channel(STREAM_ANSWERS);
-        let tracking = self.clone();
-        let shutdown = self.shutdown.clone();
-        self.shutdown.spawn(async move {
-            let told = shutdown.told();
-            tokio::pin!(told);
-            loop {
-                let request = tokio::select! {
-                    () = &mut told => {
-                        let _ = answers.send(Err(Status::unavailable("this replica is ending; open the stream again"))).await;
-                        return;
-                    }
-                    request = requests.next() => request,
-                };
-                let answer = match request {
-                    None => return,
-                    Some(Ok(request)) => tracking.report(request).await,
-                    Some(Err(status)) => Err(status),
-                };
-                let is_end = answer.is_err();
-                if answers.send(answer).await.is_err() || is_end {
-                    return;
-                }
-            }
-        });
-        answered
     }
 
     /// What a rider's app sends of itself: `{"answers":[{"outcome","reason","note"}]}`.
