@@ -26,11 +26,11 @@ const MAKING: u64 = 128;
 const PACE: f64 = 8.0;
 /// Length of the street, metres.
 const STREET_M: f64 = 1_200.0;
-/// Its southern end, and how far apart streets are, degrees. Some of it is covered by the map of the roads' tests.
-const SOUTH: f64 = 60.163;
-const WEST: f64 = 24.925;
+/// Its southern end, and how far apart streets are, degrees: within the map of the roads' tests.
+const SOUTH: f64 = 60.164_5;
+const WEST: f64 = 24.936;
 const STREETS: u64 = 200;
-const STREET_APART: f64 = 0.000_15;
+const STREET_APART: f64 = 0.000_08;
 /// Metres of a degree of latitude.
 const DEGREE_M: f64 = 111_195.0;
 /// Shifts began so long ago.
@@ -93,7 +93,7 @@ impl Fleet {
             restaurant_id: (1 + rider % 500).to_string(),
             rider_id: rider.to_string(),
             pickup: Some(v1::Place { latitude: SOUTH - 0.005, longitude }),
-            dropoff: Some(v1::Place { latitude: SOUTH + STREET_M / DEGREE_M + 0.005, longitude }),
+            dropoff: Some(v1::Place { latitude: SOUTH + STREET_M / DEGREE_M + 0.003, longitude }),
             version: 1,
             ..Default::default()
         };

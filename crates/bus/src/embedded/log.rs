@@ -100,6 +100,8 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // In WAL mode only FULL syncs the log at every commit.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    // Pages that are written again and again, as those of newest values, are moved into the file less often.
+    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     connection.pragma_update(None, "cache_size", -16_384)
 }
 

@@ -134,7 +134,7 @@ pub(super) struct Lane {
     place: (usize, usize),
     doubt: Arc<Notify>,
     arrivals: Arc<Semaphore>,
-    riders: HashMap<String, Held>,
+    riders: HashMap<String, Box<Held>>,
     /// Terms at which it has read the riders of its partitions.
     met: HashMap<i64, i64>,
     /// Riders who are on a shift and not read yet.
@@ -252,7 +252,7 @@ impl Lane {
         };
         let (rider, seq) = rebuild::rebuild(rider_id, stored, now, &self.limits, &*self.roads);
         metrics::counter!("realtime_tracking_rebuilt_total").increment(1);
-        let held = Held { rider, partition, term, seq, unsaved: 0 };
+        let held = Box::new(Held { rider, partition, term, seq, unsaved: 0 });
         if self.riders.insert(rider_id.to_owned(), held).is_none() {
             metrics::gauge!("realtime_tracking_riders").increment(1.0);
         }
@@ -422,7 +422,7 @@ impl Lane {
         let before = self.riders.len();
         for rider_id in writes.keys() {
             let is_idle = |held: &Held| held.rider.on_shift_since().is_none() && held.unsaved == 0;
-            if self.riders.get(rider_id).is_some_and(is_idle) {
+            if self.riders.get(rider_id).is_some_and(|held| is_idle(held)) {
                 self.riders.remove(rider_id);
             }
         }
@@ -582,7 +582,9 @@ fn position(shown: &Shown, now: Timestamp, traceparent: &str) -> (About, Letters
             .flatten()
             .collect();
     let mut letters = vec![(whole, envelope(shown, payload::for_customer(shown), now, traceparent))];
-    if let Some(restaurant) = channel(ChannelKind::Restaurant, &shown.restaurant_id) {
+    if shown.is_news
+        && let Some(restaurant) = channel(ChannelKind::Restaurant, &shown.restaurant_id)
+    {
         letters.push((vec![restaurant], envelope(shown, payload::for_restaurant(shown), now, traceparent)));
     }
     (About::Delivery(shown.delivery_id.clone()), letters)

@@ -83,7 +83,7 @@ impl Teller {
     pub(super) fn tell(&self, about: About, letters: Letters) {
         let mut state = self.0.state.lock();
         if let Some(waiting) = state.waiting.get_mut(&about) {
-            *waiting = letters;
+            *waiting = instead(std::mem::take(waiting), letters);
             metrics::counter!("realtime_tracking_told_total", "result" => "replaced").increment(1);
             return;
         }
@@ -169,5 +169,36 @@ impl Teller {
                 drop(place);
             });
         }
+    }
+}
+
+/// What waits after something newer came: of the older, what was for others than the newer is.
+fn instead(older: Letters, mut newer: Letters) -> Letters {
+    let is_old = |(channels, _): &(Vec<Channel>, Event)| newer.iter().any(|(to, _)| to == channels);
+    let others: Letters = older.into_iter().filter(|letter| !is_old(letter)).collect();
+    newer.extend(others);
+    newer
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use platepal_events::{EventId, Timestamp};
+
+    use super::*;
+    use crate::{rules::envelope, store::kind};
+
+    fn letter(channel: &str, payload: &str) -> (Vec<Channel>, Event) {
+        let (at, about) = (Timestamp::from_micros(0), ("delivery", "9"));
+        let event = envelope::event(EventId::make(), kind("rider_location"), at, about, payload, "");
+        (vec![channel.parse().unwrap()], event)
+    }
+
+    #[test]
+    fn a_newer_position_takes_nothing_from_those_whom_it_is_not_for() {
+        let older = vec![letter("customer:7", r#"{"at":1}"#), letter("restaurant:12", r#"{"at":1}"#)];
+        let newer = vec![letter("customer:7", r#"{"at":2}"#)];
+        let waiting = instead(older.clone(), newer.clone());
+        assert_eq!(waiting, [newer[0].clone(), older[1].clone()]);
     }
 }

@@ -178,6 +178,7 @@ mod tests {
             liveness: Liveness::Live,
             phase: Phase::ToCustomer,
             eta: Some(Eta { minutes: 9, from: 7, to: 11 }),
+            is_news: true,
             line: "abc".to_owned(),
         }
     }

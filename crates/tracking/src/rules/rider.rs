@@ -88,6 +88,17 @@ pub(crate) struct Ongoing {
     /// What was told last.
     #[serde(default)]
     told: Option<(Phase, Liveness)>,
+    #[serde(default)]
+    news: Option<News>,
+}
+
+/// What the restaurant was told last: it sees no position, so that a second's ride is no news to it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct News {
+    phase: Phase,
+    liveness: Liveness,
+    eta: Option<Eta>,
+    at_millis: i64,
 }
 
 /// Where a rider probably is.
@@ -119,6 +130,8 @@ pub(crate) struct Shown {
     pub(crate) liveness: Liveness,
     pub(crate) phase: Phase,
     pub(crate) eta: Option<Eta>,
+    /// The restaurant is told, too: what it sees has changed, or it was told long ago.
+    pub(crate) is_news: bool,
     /// The way ahead, encoded polyline of precision 5; empty without a map.
     pub(crate) line: String,
 }
@@ -191,6 +204,7 @@ impl Ongoing {
             eta: EtaState::default(),
             show: Show::default(),
             told: None,
+            news: None,
         }
     }
 
@@ -245,6 +259,17 @@ impl Ongoing {
         let liveness = Liveness::of(age_millis, limits);
         self.told = Some((phase, liveness));
         self.show.shown(millis(now), smoothed.place);
+        // Where nothing is known of the rider, nothing is known of the arrival.
+        let eta = eta.filter(|_| liveness != Liveness::Unknown);
+        let is_known = |news: &News| {
+            let elapsed = millis(now).saturating_sub(news.at_millis);
+            (news.phase, news.liveness, news.eta) == (phase, liveness, eta)
+                && (0..limits.show_max_millis).contains(&elapsed)
+        };
+        let is_news = !self.news.as_ref().is_some_and(is_known);
+        if is_news {
+            self.news = Some(News { phase, liveness, eta, at_millis: millis(now) });
+        }
         Shown {
             delivery_id: self.delivery_id.clone(),
             order_id: self.order_id.clone(),
@@ -255,8 +280,8 @@ impl Ongoing {
             age_seconds: age_millis / 1_000,
             liveness,
             phase,
-            // Where nothing is known of the rider, nothing is known of the arrival.
-            eta: eta.filter(|_| liveness != Liveness::Unknown),
+            eta,
+            is_news,
             line: self.eta.line_ahead(smoothed.place),
         }
     }
@@ -329,6 +354,7 @@ impl Rider {
             delivery.fences = held.fences;
             delivery.show = held.show;
             delivery.told = held.told;
+            delivery.news = held.news;
             delivery.eta = std::mem::take(&mut held.eta);
             // Another address is another place to arrive at.
             if delivery.pickup != held.pickup {

@@ -240,3 +240,28 @@ fn who_accepts_while_standing_at_the_restaurant_has_arrived() {
     let crossings = stand(&mut rider, 5..8);
     assert_eq!(crossings.iter().filter(|crossing| crossing.what == Doing::Arrived).count(), 1);
 }
+
+#[test]
+fn a_restaurant_is_told_when_the_minutes_change_and_else_every_ten_seconds() {
+    let mut rider = on_shift();
+    assert!(rider.put_delivery(delivery("9", DeliveryStatus::InTransit)));
+    let mut news: Vec<(i64, Option<Eta>)> = Vec::new();
+    let mut shown = 0;
+    for second in 0..120_i32 {
+        let now = f64::from(second);
+        let step = Fix { speed: Some(8.0), ..fix(HOME.ahead(90.0, 8.0 * now), now) };
+        for told in take(&mut rider, &step).shown {
+            shown += 1;
+            if told.is_news {
+                news.push((i64::from(second), told.eta));
+            }
+        }
+    }
+    assert!(shown > 100, "{shown}");
+    assert!(news.len() < 30, "{news:?}");
+    for pair in news.windows(2) {
+        let [(before, then), (after, now)] = pair else { unreachable!() };
+        let pause = after - before;
+        assert!(pause == 10 || (pause < 10 && then != now), "{pair:?}");
+    }
+}
