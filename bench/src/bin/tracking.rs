@@ -23,7 +23,7 @@ use clap::{Parser, ValueEnum};
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize;
-use platepal_testkit::{Role, Tier};
+use platepal_testkit::{Role, Shape, Tier};
 use plotters::prelude::*;
 
 /// Between a rider's fixes.
@@ -74,6 +74,8 @@ enum Way {
     Calls,
     /// Those of many riders in a stream.
     Streams,
+    /// The same, and every service is a process, with NATS and PostgreSQL beside them: what the tracking service itself takes.
+    StreamsApart,
 }
 
 impl Way {
@@ -81,6 +83,16 @@ impl Way {
         match self {
             Self::Calls => format!("calls with {fixes} each"),
             Self::Streams => format!("streams of many riders, {fixes} per message"),
+            Self::StreamsApart => {
+                "streams, the tracking service alone (NATS and PostgreSQL beside it)".to_owned()
+            }
+        }
+    }
+
+    fn shape(self) -> Shape {
+        match self {
+            Self::Calls | Self::Streams => Shape::AllInOne,
+            Self::StreamsApart => Shape::Split,
         }
     }
 }
@@ -155,6 +167,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             Measure::Rate => {
                 let calls = if arguments.quick { 2_000 } else { 100_000 };
                 for (way, fixes, calls) in [
+                    (Way::StreamsApart, 1, calls * 2),
                     (Way::Streams, 1, calls * 2),
                     (Way::Calls, 1, calls),
                     (Way::Calls, BATCH, calls / BATCH * 4),
@@ -190,25 +203,26 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn server(arguments: &Arguments) -> anyhow::Result<(Tier, Watched)> {
-    let mut builder = Tier::builder(&arguments.binary);
+async fn server(arguments: &Arguments, shape: Shape) -> anyhow::Result<(Tier, Watched)> {
+    let mut builder = Tier::builder(&arguments.binary).shape(shape);
     if let Some(map) = &arguments.map {
         builder = builder.set("REALTIME_TRACKING_MAP", std::path::absolute(map)?.display());
     }
     let tier = builder.start().await;
-    let watched = Watched::new(tier.process_id(Role::EDGE))?;
+    // Of all in one process this is the one.
+    let watched = Watched::new(tier.process_id(Role::TRACKING))?;
     Ok((tier, watched))
 }
 
 async fn rate(arguments: &Arguments, way: Way, fixes: u64, calls: u64) -> anyhow::Result<Rate> {
-    let (tier, watched) = server(arguments).await?;
+    let (tier, watched) = server(arguments, way.shape()).await?;
     // So many that hardly any position is left out because its rider was shown less than a second ago.
     let fleet = Fleet::start(&tier, if arguments.quick { 100 } else { 20_000 }).await?;
     let told = told(&tier).await;
     let (cpu, began) = (watched.cpu()?, Instant::now());
     let sent = match way {
         Way::Calls => fleet.rush(fixes, calls, IN_FLIGHT).await?,
-        Way::Streams => fleet.relay(fixes, calls).await?,
+        Way::Streams | Way::StreamsApart => fleet.relay(fixes, calls).await?,
     };
     let (took, spent) = (began.elapsed().as_secs_f64(), watched.cpu()?.saturating_sub(cpu).as_secs_f64());
     let refused = fleet.tally().refused.load(Ordering::Relaxed);
@@ -232,7 +246,7 @@ async fn told(tier: &Tier) -> f64 {
 }
 
 async fn memory(arguments: &Arguments) -> anyhow::Result<Memory> {
-    let (tier, watched) = server(arguments).await?;
+    let (tier, watched) = server(arguments, Shape::AllInOne).await?;
     // What the bus and the databases keep of anything is full before the riders come whose memory is measured.
     let (few, many, fixes) = if arguments.quick { (200, 1_000, 2_000) } else { (5_000, 25_000, 300_000) };
     let warm = Fleet::start(&tier, few).await?;
@@ -247,7 +261,7 @@ async fn memory(arguments: &Arguments) -> anyhow::Result<Memory> {
 }
 
 async fn screen(arguments: &Arguments) -> anyhow::Result<(Screen, Histogram<u64>)> {
-    let (tier, watched) = server(arguments).await?;
+    let (tier, watched) = server(arguments, Shape::AllInOne).await?;
     let riders = if arguments.quick { 500 } else { 10_000 };
     let fleet = Fleet::start(&tier, riders).await?;
     let (epoch, began) = (machine::now(), Instant::now());

@@ -77,12 +77,13 @@ impl Store {
         self.database
             .execute("DELETE FROM tracking_replicas WHERE expires_at < $1", &[now.micros().into()])
             .await?;
-        self.database
-            .execute(
-                "UPDATE tracking_leases SET expires_at = $2 WHERE owner = $1",
-                &[owner.into(), until.into()],
-            )
-            .await?;
+        // Locked in the order in which writes hold them ([`Store::holds`]): in another one both wait for each other.
+        let lock = if self.is_shared() { " FOR NO KEY UPDATE" } else { "" };
+        let sql = format!(
+            "UPDATE tracking_leases SET expires_at = $2 WHERE owner = $1 AND partition_no IN \
+             (SELECT partition_no FROM tracking_leases WHERE owner = $1 ORDER BY partition_no{lock})"
+        );
+        self.database.execute(&sql, &[owner.into(), until.into()]).await?;
         let rows = self.database.rows("SELECT COUNT(*) AS replicas FROM tracking_replicas", &[]).await?;
         Ok(rows.first().map(|row| row.int("replicas")).transpose()?.unwrap_or(1))
     }

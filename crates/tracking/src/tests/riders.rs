@@ -111,3 +111,29 @@ async fn learned_speeds_add_up(world: World) {
     assert_eq!(both, expected);
     assert_eq!(one.store.speeds().await.unwrap(), Some(expected));
 }
+
+/// A write holds one lease and asks for a later one, while all are renewed: in any other order than that of the
+/// partitions both would wait for each other.
+#[tokio::test]
+async fn renewing_leases_and_writing_do_not_wait_for_each_other() {
+    let world = World::on_postgres().await;
+    let tracking = world.replica().await;
+    let store = tracking.store.clone();
+    let leases = store.leases().await.unwrap();
+    let owner = leases[0].owner.clone();
+    let term = |partition: i64| leases.iter().find(|lease| lease.partition == partition).unwrap().term;
+    let mut tx = store.database.begin().await.unwrap();
+    assert!(store.holds(&mut tx, &owner, &[(20, term(20))]).await.unwrap());
+    let renewal = tokio::spawn({
+        let (store, owner) = (store.clone(), owner.clone());
+        async move { store.renew(&owner, Clock.now(), Clock.now().plus_millis(6_000)).await }
+    });
+    eventually("the renewal waits", || async {
+        let sql = "SELECT COUNT(*) AS count FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        store.database.rows(sql, &[]).await.unwrap()[0].int("count").unwrap() > 0
+    })
+    .await;
+    assert!(store.holds(&mut tx, &owner, &[(40, term(40))]).await.unwrap());
+    tx.commit().await.unwrap();
+    renewal.await.unwrap().unwrap();
+}
