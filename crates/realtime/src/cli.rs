@@ -74,7 +74,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// Orders a minute in the rush
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=6000))]
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(0..=6000))]
     pub(crate) orders_per_minute: u32,
 }
 

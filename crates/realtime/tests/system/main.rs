@@ -10,6 +10,7 @@ mod centrifuge;
 mod collector;
 mod crashes;
 mod deliveries;
+mod demo;
 mod doctor;
 mod frames;
 mod gateway;

@@ -1,8 +1,8 @@
 //! Starting, trying things from a terminal, and ending.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio};
 
-use platepal_testkit::{Connect, Process, Role, http, ports};
+use platepal_testkit::{Connect, Role};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -113,43 +113,4 @@ both_shapes! {
         let mut back = tier.connect(&path, &tier.token(7)).open().await;
         assert_eq!(back.json().await["event_id"], id.as_str());
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_demo_serves_a_page_and_orders_that_move() {
-    let folder = tempfile::tempdir().unwrap();
-    let [http_port, grpc_port, admin_port] = [ports::free(), ports::free(), ports::free()];
-    let at = |port: u16| format!("127.0.0.1:{port}");
-    let mut command = std::process::Command::new(crate::BINARY);
-    command
-        .args(["demo", "--orders-per-minute", "600"])
-        .env_clear()
-        .env("REALTIME_HTTP_ADDR", at(http_port))
-        .env("REALTIME_GRPC_ADDR", at(grpc_port))
-        .env("REALTIME_ADMIN_ADDR", at(admin_port))
-        .current_dir(folder.path());
-    let mut demo = Process::start("demo", command);
-    let ready = format!("http://{}/readyz", at(admin_port));
-    platepal_testkit::eventually("the demo is ready", || async {
-        http::try_request("GET", &ready, &[], "").await.is_ok_and(|answer| answer.status == 200)
-    })
-    .await;
-
-    let page = http::get(&format!("http://{}/", at(http_port))).await;
-    assert_eq!(page.status, 200);
-    assert!(
-        page.body.contains("A dinner rush, live") && !page.body.contains("{{"),
-        "placeholders are filled in"
-    );
-    let token =
-        page.body.split("'/ws/customer/7/', '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
-    let url = format!("ws://{}/ws/customer/7/?token={token}", at(http_port));
-    let mut socket = Connect::to(url).origin(&format!("http://{}", at(http_port))).open().await;
-    for _ in 0..5 {
-        let frame = socket.json().await;
-        assert!(frame["data"]["payload"]["order_number"].is_string(), "{frame}");
-    }
-    demo.terminate();
-    let ended = demo.wait(Duration::from_secs(30)).await;
-    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
