@@ -104,12 +104,7 @@ fn configure() -> anyhow::Result<Configuration> {
         .iter()
         .flat_map(|port| [format!("http://localhost:{port}"), format!("http://127.0.0.1:{port}")])
         .collect();
-    if <platepal_tracking::Settings as platepal_settings::Group>::SPECS
-        .iter()
-        .any(|spec| spec.name == "REALTIME_TRACKING_MAP")
-    {
-        reader.set_default("REALTIME_TRACKING_MAP", map()?);
-    }
+    reader.set_default("REALTIME_TRACKING_MAP", map()?);
     reader.set_default("REALTIME_ALLOWED_ORIGINS", origins.join(","));
     secrets::make_and_offer(&mut reader)?;
     Ok(Configuration::read(reader, &Role::all_if_empty(&[]))?)

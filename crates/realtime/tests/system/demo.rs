@@ -78,7 +78,7 @@ async fn until(socket: &mut Socket, what: &str, is_it: impl Fn(&Value) -> bool) 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_serves_a_page_and_orders_that_move() {
     let demo = Demo::start("600").await;
-    assert!(demo.page.contains("A dinner rush, live") && !demo.page.contains("{{"));
+    assert!(demo.page.contains("A dinner rush, live") && !demo.page.contains("{{configuration}}"));
     assert!(demo.page.contains("© OpenStreetMap contributors"), "whose map it is");
     let mut socket = demo.customer().await;
     for _ in 0..5 {
@@ -106,12 +106,14 @@ async fn the_customer_sees_the_rider_come_and_arrive() {
     assert!((24.933..24.956).contains(&longitude.as_f64().unwrap()), "{frame}");
     // Nobody said so but tracking itself.
     let arrived = until(&mut socket, "an arrival", |frame| {
-        frame["type"] == "delivery_status_changed" && frame["data"]["payload"]["status"] == "ARRIVED_AT_PICKUP"
+        frame["type"] == "delivery_status_changed"
+            && frame["data"]["payload"]["status"] == "ARRIVED_AT_PICKUP"
     })
     .await;
     assert!(arrived["data"]["payload"]["delivery_id"].is_number(), "{arrived}");
     until(&mut socket, "the order on its way", |frame| {
-        frame["data"]["payload"]["status"] == "OUT_FOR_DELIVERY" && frame["data"]["payload"]["courier"].is_object()
+        frame["data"]["payload"]["status"] == "OUT_FOR_DELIVERY"
+            && frame["data"]["payload"]["courier"].is_object()
     })
     .await;
     demo.end().await;

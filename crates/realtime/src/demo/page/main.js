@@ -49,7 +49,7 @@ for (const button of document.querySelectorAll('.views button')) {
 // Where the map looks: past the panel that lies on it.
 function look(force = false) {
   const panel = document.querySelector('.panel'), lies = getComputedStyle(panel).position === 'absolute' && sheet.width > 700;
-  sheet.padding = lies ? [56, 64, 48, panel.offsetLeft + panel.offsetWidth + 44] : [44, 60, 88, 52];
+  sheet.padding = lies ? [64, 104, 48, panel.offsetLeft + panel.offsetWidth + 44] : [56, 96, 88, 52];
   const [west, north, east, south] = sheet.frame;
   const box = (view === 'customer' && delivery.box()) || [west + EDGE, north + EDGE, east - EDGE, south - EDGE];
   sheet.follow(box, force);
