@@ -84,11 +84,21 @@ impl Draft {
         let mut segments = self.segments();
         let kept = self.largest_part(&segments);
         let is_kept = |node: u32| kept.get(node as usize).copied().unwrap_or_default();
+        let all = self.metres(&segments);
         segments.retain(|segment| is_kept(segment.a) && is_kept(segment.b));
         if segments.is_empty() {
             return Err(RoadsError::NoStreets);
         }
-        Chains::of(&segments, &self.nodes).graph()
+        let dropped = all - self.metres(&segments);
+        let mut graph = Chains::of(&segments, &self.nodes).graph()?;
+        // Below zero it is a rounding.
+        graph.dropped_metres = dropped.max(0.0);
+        Ok(graph)
+    }
+
+    fn metres(&self, segments: &[Segment]) -> f64 {
+        let place = |node: u32| Some(self.nodes.get(node as usize).copied().flatten()?.place());
+        segments.iter().filter_map(|segment| Some(place(segment.a)?.metres_to(place(segment.b)?))).sum()
     }
 
     fn segments(&self) -> Vec<Segment> {
@@ -327,6 +337,9 @@ mod tests {
         ]);
         assert_eq!(graph.streets().count(), 1);
         assert!(graph.bounds().1.latitude < 60.001);
+        let dropped = [((1.0, 0.0), (1.0, 5.0)), ((9.0, 9.0), (9.0, 8.0))]
+            .map(|(from, to)| place(from.0, from.1).metres_to(place(to.0, to.1)));
+        assert!((graph.dropped_metres - dropped.iter().sum::<f64>()).abs() < 0.1, "{}", graph.dropped_metres);
     }
 
     #[test]

@@ -129,6 +129,8 @@ struct Head {
 /// The graph.
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
+    /// Length of the map's streets that are not in, because not all others are reached from them or reach them.
+    pub(crate) dropped_metres: f64,
     junctions: u32,
     heads: Vec<Head>,
     points: Vec<Point>,

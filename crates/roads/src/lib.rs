@@ -64,6 +64,9 @@ pub struct Summary {
     pub edges: usize,
     /// Length of all streets, each counted once.
     pub kilometres: f64,
+    /// Length of streets that were left out, because they can't be reached from the rest or not be left again. Much
+    /// of it in a map that is cut well is a sign of a broken one.
+    pub dropped_kilometres: f64,
     /// The corner of the bounding box with the lowest coordinates.
     pub south_west: Place,
     /// The other one.
@@ -111,6 +114,7 @@ impl Roads {
             nodes: self.graph.junctions(),
             edges: self.graph.streets().count(),
             kilometres: self.graph.streets().map(|street| street.metres).sum::<f64>() / 1_000.0,
+            dropped_kilometres: self.graph.dropped_metres / 1_000.0,
             south_west: bounds.0,
             north_east: bounds.1,
             bytes: self.graph.bytes() + self.segments.bytes() + route::bytes(&self.fast),
@@ -153,6 +157,7 @@ mod tests {
         assert!((200..5_000).contains(&summary.nodes), "{summary:?}");
         assert!(summary.edges > summary.nodes, "{summary:?}");
         assert!((15.0..120.0).contains(&summary.kilometres), "{summary:?}");
+        assert!((0.01..5.0).contains(&summary.dropped_kilometres), "{summary:?}");
         assert!(summary.south_west.latitude > 60.15 && summary.north_east.latitude < 60.20, "{summary:?}");
         assert!(summary.south_west.longitude > 24.90 && summary.north_east.longitude < 25.00, "{summary:?}");
     }

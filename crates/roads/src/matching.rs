@@ -138,9 +138,10 @@ impl Roads {
         }
         let slack = slack(&before.fix, &layer.fix);
         let within = straight * 2.0 + DETOUR_METRES_MAX;
+        let ends: Vec<Heading> = layer.candidates.iter().map(|candidate| candidate.heading).collect();
         let mut best: Vec<Option<(f64, usize)>> = vec![None; layer.candidates.len()];
         for (index, from) in before.candidates.iter().enumerate() {
-            let reach = Reach::of(self, from.heading, within);
+            let reach = Reach::of(self, from.heading, &ends, within);
             for (best, to) in best.iter_mut().zip(&layer.candidates) {
                 let Some(drive) = reach.drive_to(to.heading, slack) else { continue };
                 let turn = if drive.is_turned { TURN_METRES } else { 0.0 };
@@ -183,7 +184,7 @@ impl Roads {
         for pair in chosen.windows(2) {
             let [(from_fix, from), (to_fix, to)] = pair else { continue };
             let within = from_fix.place.metres_to(to_fix.place) * 2.0 + DETOUR_METRES_MAX;
-            let reach = Reach::of(self, *from, within);
+            let reach = Reach::of(self, *from, &[*to], within);
             let legs = reach.legs(&reach.drive_to(*to, slack(from_fix, to_fix))?)?;
             let elapsed = to_fix.at_millis.saturating_sub(from_fix.at_millis);
             drive.add(self, &legs, elapsed as f64 / 1_000.0);

@@ -4,7 +4,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, hash_map::Entry},
+    collections::{BinaryHeap, HashMap, HashSet, hash_map::Entry},
 };
 
 use crate::{Roads, Snap, graph::Arc, route::Leg};
@@ -60,8 +60,11 @@ pub(crate) struct Reach<'a> {
 }
 
 impl<'a> Reach<'a> {
-    /// All junctions that are at most so many metres away.
-    pub(crate) fn of(roads: &'a Roads, start: Heading, within_m: f64) -> Self {
+    /// What lies between a place and these others, as far as that is at most so many metres away.
+    pub(crate) fn of(roads: &'a Roads, start: Heading, ends: &[Heading], within_m: f64) -> Self {
+        // Where their streets begin: when all of those are reached nothing else matters.
+        let begin = |end: &Heading| Some(roads.graph.street(end.snap.street)?.ends(end.is_backward).0);
+        let mut wanted: HashSet<u32> = ends.iter().filter_map(begin).collect();
         let within = millimetres(within_m);
         let turn = millimetres(TURN_METRES);
         let mut junctions = HashMap::new();
@@ -86,6 +89,10 @@ impl<'a> Reach<'a> {
             let Entry::Vacant(entry) = junctions.entry(junction) else { continue };
             let millimetres_driven = counts - if is_turned { turn } else { 0 };
             entry.insert(Arrival { millimetres: millimetres_driven, is_turned, arc, before });
+            wanted.remove(&junction);
+            if wanted.is_empty() {
+                break;
+            }
             for arc in roads.graph.leaving(junction) {
                 let Some(street) = roads.graph.street(arc.street()) else { continue };
                 let there = street.ends(arc.is_backward()).1;
