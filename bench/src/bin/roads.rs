@@ -166,7 +166,8 @@ fn ask(
         latitude: random.random_range(low.latitude..high.latitude),
         longitude: random.random_range(low.longitude..high.longitude),
     };
-    let kind = |title| anyhow::Ok(Kind { title, nanos: Histogram::new_with_max(60_000_000_000, 3)?, found: 0 });
+    let kind =
+        |title| anyhow::Ok(Kind { title, nanos: Histogram::new_with_max(60_000_000_000, 3)?, found: 0 });
     let mut kinds = vec![
         kind("snap within 50 m")?,
         kind("route across the city")?,
@@ -361,7 +362,7 @@ fn paint(
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(SeriesLabelPosition::LowerRight)
         .background_style(WHITE.mix(0.85))
         .border_style(RGBColor(190, 190, 190))
         .draw()?;
