@@ -56,16 +56,14 @@ impl Class {
         self as usize
     }
 
-    /// Metres per second before anything was learned: the car profile of Project OSRM (`profiles/car.lua`,
-    /// `speeds`), and for bicycles the default of its `profiles/bicycle.lua`.
+    /// Metres per second before anything was learned, of two-wheelers in traffic: 45 km/h is what mopeds may (EU class
+    /// L1e-B, regulation 168/2013), 25 km/h what light mopeds and electric bicycles do (L1e-A, EN 15194); the slow
+    /// streets are those of Project OSRM's `profiles/bicycle.lua` and `car.lua`.
     pub fn prior_mps(self) -> f64 {
         let kmh = match self {
-            Self::Motorway => 90.0,
-            Self::Trunk => 85.0,
-            Self::Primary => 65.0,
-            Self::Secondary => 55.0,
-            Self::Tertiary => 40.0,
-            Self::Unclassified | Self::Residential => 25.0,
+            Self::Motorway | Self::Trunk => 45.0,
+            Self::Primary | Self::Secondary | Self::Tertiary => 25.0,
+            Self::Unclassified | Self::Residential => 20.0,
             Self::Living => 10.0,
             Self::Service | Self::Cycle => 15.0,
         };

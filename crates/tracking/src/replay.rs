@@ -1,5 +1,7 @@
 //! The rules on a recorded way: what `platepal-realtime replay-trace` runs. One rider, always on shift, each fix at the
-//! moment at which it was recorded.
+//! moment at which it was recorded. [`shift`] has deliveries, a map and moments of their own.
+
+pub mod shift;
 
 use platepal_events::Timestamp;
 

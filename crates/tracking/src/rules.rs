@@ -5,6 +5,7 @@
 //! - [`fix`]: is it one, and is it of use? [`seen`]: was it taken before?
 //! - [`jump`]: nobody is here now and a kilometre away in a second;
 //! - [`kalman`]: where the rider probably is, and how fast;
+//! - [`street`]: on which street that is, for those who look at it;
 //! - [`trail`]: what of it is kept;
 //! - [`fence`]: arrived, approaching, left; [`delivery`]: what that does to a delivery;
 //! - [`eta`]: when it will be there, along [`road`]s if there are any;
@@ -35,5 +36,6 @@ pub(crate) mod rider;
 pub(crate) mod road;
 pub(crate) mod seen;
 pub(crate) mod show;
+pub(crate) mod street;
 pub(crate) mod trail;
 pub(crate) mod wire;

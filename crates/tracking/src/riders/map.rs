@@ -9,6 +9,7 @@ use crate::{
     rules::{
         place::Place,
         road::{Ahead, Road},
+        street::Near,
         trail::TrailPoint,
     },
     store::speeds::Lesson,
@@ -69,6 +70,17 @@ impl Ahead for Map {
         let speeds = Arc::clone(&self.speeds.read());
         let route = self.roads.route(from, heading, to, &speeds)?;
         Some(Road { seconds: route.seconds, metres: route.metres, line: route.line })
+    }
+
+    fn near(&self, at: Place, within_m: f64) -> Vec<Near> {
+        let near = self.roads.snap(at, within_m).into_iter().map(|snap| Near {
+            street: snap.street,
+            place: snap.place,
+            metres: snap.metres,
+            bearing: snap.bearing_deg,
+            is_oneway: snap.is_oneway,
+        });
+        near.collect()
     }
 }
 

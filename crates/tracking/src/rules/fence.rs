@@ -140,7 +140,10 @@ impl Fence {
     fn arrive(&mut self, metres: f64, entered: i64, now: &Smoothed, limits: &Limits) -> Option<i64> {
         let at = now.at.micros();
         let lasted = |since: i64, millis: i64| at.saturating_sub(since) >= millis.saturating_mul(1_000);
-        if metres <= limits.arrived_m && now.accuracy <= limits.arrived_m {
+        // Who may as well be beyond the place where a rider has left has not arrived.
+        let is_sure =
+            now.accuracy <= limits.arrived_m && metres + now.accuracy <= limits.arrived_m + limits.left_m;
+        if metres <= limits.arrived_m && is_sure {
             let since = *self.inside_since.get_or_insert(entered);
             self.inside_fixes = self.inside_fixes.saturating_add(1);
             let is_confirmed =

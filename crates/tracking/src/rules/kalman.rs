@@ -1,15 +1,22 @@
-//! Where a rider probably is, and how fast: a Kalman filter with constant velocity in local metres.
+//! Where a rider probably is, and how fast: a Kalman filter in local metres that knows that errors last.
 //!
-//! State: place and velocity east and north. Between fixes the velocity changes by white noise of spectral density q:
-//! with dt seconds since the last, `Q = q [[dt³/3, dt²/2], [dt²/2, dt]]` for each axis (Y. Bar-Shalom, X. R. Li,
-//! T. Kirubarajan, *Estimation with Applications to Tracking and Navigation*, 2001, section 6.2.2). A fix measures the
-//! place; its accuracy is the radius that holds 68 % of a round normal distribution, which is 1.5096 standard deviations
-//! of each axis (`√(−2 ln 0.32)`). As noise is the same in both directions, both axes have the same covariance: three
-//! numbers are kept instead of ten.
+//! Each axis (east, north) has three numbers: place, velocity, and the part of the fixes' error that lasts. Between fixes
+//! the velocity changes by white noise of spectral density q: with dt seconds since the last,
+//! `Q = q [[dt³/3, dt²/2], [dt²/2, dt]]` (Y. Bar-Shalom, X. R. Li, T. Kirubarajan, *Estimation with Applications to
+//! Tracking and Navigation*, 2001, section 6.2.2). What lasts is a first-order Gauss-Markov process, the shaping filter for
+//! correlated noise (A. Gelb, *Applied Optimal Estimation*, 1974, section 4.5): it keeps `exp(-dt/τ)` of itself. Reflected
+//! signals last for as long as a rider is near the house that reflects them; a filter that takes errors for white believes
+//! a fix too much which is as wrong as the one before.
+//!
+//! A fix measures place and lasting error together, and the velocity, if the device sends speed and heading: these come from
+//! the Doppler shift and not from places (Bar-Shalom's section 12.7), so they are right where places are not. Its accuracy is
+//! the radius that holds 68 % of a round normal distribution, which is 1.5096 standard deviations of each axis
+//! (`√(−2 ln 0.32)`). As noise is the same in both directions, both axes have the same covariance: six numbers.
 //!
 //! A fix whose squared, normalised distance from where it was expected is beyond the gate (chi-square, 2 degrees of
 //! freedom) is not believed; after three such in a row the filter was wrong, and begins anew there. It begins anew
-//! after a long gap, too. What comes out is at most 2.5 accuracies from the fix that went in.
+//! after a long gap, too. A velocity beyond the gate is not believed either, and a device that has never sent one is not
+//! believed to stand: some send 0 whatever they do. What comes out is at most 2.5 accuracies from the fix that went in.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +24,22 @@ use super::{limits::Limits, place::Place, plane::Plane};
 
 /// Standard deviations of one axis in the radius that holds 68 %.
 const RADIUS: f64 = 1.509_6;
+/// Part of the variance of fixes that lasts.
+const LASTING: f64 = 0.75;
+/// For how long, in seconds.
+const LASTING_SECONDS: f64 = 30.0;
 /// Standard deviation of a velocity of which nothing is known, m/s.
 const UNKNOWN_MPS: f64 = 8.0;
-/// Standard deviation of a velocity that the device measured, m/s.
-const MEASURED_MPS: f64 = 2.0;
+/// Standard deviation of a velocity that the device measured: so many m/s, and one more for every so many metres of
+/// the fix's accuracy.
+const MEASURED_MPS: f64 = 0.4;
+const MEASURED_METRES: f64 = 40.0;
+/// For how long the error of a measured velocity lasts, in seconds.
+const MEASURED_SECONDS: f64 = 3.0;
+/// A device that sent such a speed once, in m/s, is believed when it sends none.
+const RODE_MPS: f64 = 2.0;
+/// What comes out is at most so many accuracies from the fix that went in.
+const NEAR: f64 = 2.5;
 /// The origin follows when the rider is this far from it, in metres.
 const ORIGIN_METRES: f64 = 20_000.0;
 /// A speed that is further from zero than 95 % of what noise makes of standing (chi-square, 2 degrees of freedom).
@@ -61,28 +80,102 @@ pub(crate) struct Filter {
     place: (f64, f64),
     /// Metres per second.
     velocity: (f64, f64),
-    /// Covariance of each axis: place, place and velocity, velocity.
-    covariance: (f64, f64, f64),
+    /// The part of the error that lasts, in metres.
+    lasting: (f64, f64),
+    covariance: Covariance,
     /// Microseconds since 1970.
     at: i64,
     rejections: u8,
+    /// The device has sent a velocity that was none of standing.
+    has_ridden: bool,
+}
+
+/// Of each axis: place, velocity, lasting error, each with each.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Covariance {
+    pp: f64,
+    pv: f64,
+    pl: f64,
+    vv: f64,
+    vl: f64,
+    ll: f64,
+}
+
+/// What of a difference between measured and expected goes into place, velocity and lasting error.
+#[derive(Debug, Clone, Copy)]
+struct Gain {
+    place: f64,
+    velocity: f64,
+    lasting: f64,
+}
+
+impl Covariance {
+    /// After so many seconds.
+    fn later(self, seconds: f64, noise: f64, lasting: f64) -> Self {
+        let Self { pp, pv, pl, vv, vl, ll } = self;
+        let kept = (-seconds / LASTING_SECONDS).exp();
+        Self {
+            pp: pp + 2.0 * seconds * pv + seconds.powi(2) * vv + noise * seconds.powi(3) / 3.0,
+            pv: pv + seconds * vv + noise * seconds.powi(2) / 2.0,
+            pl: kept * (pl + seconds * vl),
+            vv: vv + noise * seconds,
+            vl: kept * vl,
+            ll: kept * kept * ll + (1.0 - kept * kept) * lasting,
+        }
+    }
+
+    /// Learns of what has these covariances with the three numbers, and this variance in all.
+    fn learn(&mut self, with: (f64, f64, f64), spread: f64) -> Gain {
+        let (place, velocity, lasting) = with;
+        self.pp = (self.pp - place * place / spread).max(0.0);
+        self.pv -= place * velocity / spread;
+        self.pl -= place * lasting / spread;
+        self.vv = (self.vv - velocity * velocity / spread).max(0.0);
+        self.vl -= velocity * lasting / spread;
+        self.ll = (self.ll - lasting * lasting / spread).max(0.0);
+        Gain { place: place / spread, velocity: velocity / spread, lasting: lasting / spread }
+    }
+}
+
+impl Measure {
+    /// Variance of each axis: of the part that lasts, and of the rest.
+    fn variances(&self) -> (f64, f64) {
+        let all = (self.accuracy / RADIUS).powi(2);
+        (LASTING * all, (1.0 - LASTING) * all)
+    }
+
+    /// Metres per second east and north, and their variance after so many seconds since the last: what lasts counts
+    /// less the sooner it comes again, by `(1 + ρ) / (1 − ρ)` with `ρ = exp(−dt/τ)`.
+    fn velocity(&self, seconds: f64) -> Option<((f64, f64), f64)> {
+        let (speed, heading) = match (self.speed?, self.heading) {
+            (speed, Some(heading)) => (speed, heading),
+            // Who stands has no direction.
+            (speed, None) if speed < MEASURED_MPS => (0.0, 0.0),
+            _ => return None,
+        };
+        let (east, north) = heading.to_radians().sin_cos();
+        let kept = (-seconds.max(0.1) / MEASURED_SECONDS).exp();
+        let sigma = MEASURED_MPS + self.accuracy / MEASURED_METRES;
+        Some(((speed * east, speed * north), sigma * sigma * (1.0 + kept) / (1.0 - kept)))
+    }
 }
 
 impl Filter {
     /// Begins at a fix.
     pub(crate) fn begin(measure: &Measure) -> Self {
-        let sigma = measure.accuracy / RADIUS;
-        let measured = measure.speed.zip(measure.heading);
-        let (speed, heading) = measured.unwrap_or((0.0, 0.0));
-        let velocity_sigma = if measured.is_some() { MEASURED_MPS } else { UNKNOWN_MPS };
-        let (east, north) = heading.to_radians().sin_cos();
+        let (lasting, rest) = measure.variances();
+        let moves =
+            measure.velocity(f64::INFINITY).filter(|((east, north), _)| east.hypot(*north) >= RODE_MPS);
+        let (velocity, vv) = moves.unwrap_or(((0.0, 0.0), UNKNOWN_MPS * UNKNOWN_MPS));
         Self {
             origin: measure.place,
             place: (0.0, 0.0),
-            velocity: (speed * east, speed * north),
-            covariance: (sigma * sigma, 0.0, velocity_sigma * velocity_sigma),
+            velocity,
+            lasting: (0.0, 0.0),
+            covariance: Covariance { pp: lasting + rest, pv: 0.0, pl: -lasting, vv, vl: 0.0, ll: lasting },
             at: measure.at,
             rejections: 0,
+            has_ridden: moves.is_some(),
         }
     }
 
@@ -94,19 +187,21 @@ impl Filter {
             return true;
         }
         let seconds = (micros as f64 / 1e6).max(0.0);
-        let q = noise(seconds, limits);
-        let (place, both, velocity) = self.covariance;
-        let place = place + 2.0 * seconds * both + seconds.powi(2) * velocity + q * seconds.powi(3) / 3.0;
-        let both = both + seconds * velocity + q * seconds.powi(2) / 2.0;
-        let velocity = velocity + q * seconds;
-        let expected = (self.place.0 + seconds * self.velocity.0, self.place.1 + seconds * self.velocity.1);
+        let (lasting, rest) = measure.variances();
+        let mut covariance = self.covariance.later(seconds, noise(seconds, limits), lasting);
+        let kept = (-seconds / LASTING_SECONDS).exp();
+        let place = (self.place.0 + seconds * self.velocity.0, self.place.1 + seconds * self.velocity.1);
+        let error = (kept * self.lasting.0, kept * self.lasting.1);
 
         let measured = Plane::at(self.origin).metres(measure.place);
-        let off = (measured.0 - expected.0, measured.1 - expected.1);
-        let sigma = measure.accuracy / RADIUS;
-        let spread = place + sigma * sigma;
+        let off = (measured.0 - place.0 - error.0, measured.1 - place.1 - error.1);
+        let with =
+            (covariance.pp + covariance.pl, covariance.pv + covariance.vl, covariance.pl + covariance.ll);
+        let spread = with.0 + with.2 + rest;
+        // Noise that is all new is not beyond the gate, though most of it is expected to last.
+        let gate = spread.max(covariance.pp + lasting + rest) * limits.gate;
         // What is not a number is beyond every gate.
-        let is_expected = (off.0 * off.0 + off.1 * off.1) / spread <= limits.gate;
+        let is_expected = off.0 * off.0 + off.1 * off.1 <= gate;
         if !is_expected {
             self.rejections = self.rejections.saturating_add(1);
             if self.rejections < limits.gate_rejections {
@@ -115,11 +210,13 @@ impl Filter {
             *self = Self::begin(measure);
             return true;
         }
-        let (gain, velocity_gain) = (place / spread, both / spread);
-        self.place = (expected.0 + gain * off.0, expected.1 + gain * off.1);
-        self.velocity = (self.velocity.0 + velocity_gain * off.0, self.velocity.1 + velocity_gain * off.1);
-        self.covariance =
-            ((1.0 - gain) * place, (1.0 - gain) * both, (velocity - velocity_gain * both).max(0.0));
+        let gain = covariance.learn(with, spread);
+        self.place = place;
+        self.lasting = error;
+        self.covariance = covariance;
+        self.correct(gain, off);
+        self.learn_velocity(measure, seconds, limits);
+        self.stay_near(measured, measure.accuracy);
         self.at = measure.at;
         self.rejections = 0;
         if self.place.0.hypot(self.place.1) > ORIGIN_METRES {
@@ -127,6 +224,42 @@ impl Filter {
             self.place = (0.0, 0.0);
         }
         true
+    }
+
+    fn learn_velocity(&mut self, measure: &Measure, seconds: f64, limits: &Limits) {
+        let Some(((east, north), variance)) = measure.velocity(seconds) else { return };
+        let rides = east.hypot(north) >= RODE_MPS;
+        if !(rides || self.has_ridden) {
+            return;
+        }
+        let off = (east - self.velocity.0, north - self.velocity.1);
+        let spread = self.covariance.vv + variance;
+        if (off.0 * off.0 + off.1 * off.1) / spread <= limits.gate {
+            self.has_ridden |= rides;
+            let with = (self.covariance.pv, self.covariance.vv, self.covariance.vl);
+            let gain = self.covariance.learn(with, spread);
+            self.correct(gain, off);
+        }
+    }
+
+    /// However sure the filter is of the way here: what is shown is near what was measured.
+    fn stay_near(&mut self, measured: (f64, f64), accuracy: f64) {
+        let off = (measured.0 - self.place.0, measured.1 - self.place.1);
+        let metres = off.0.hypot(off.1);
+        let most = NEAR * accuracy;
+        if metres > most {
+            let by = 1.0 - most / metres;
+            self.place = (self.place.0 + by * off.0, self.place.1 + by * off.1);
+            self.lasting = (measured.0 - self.place.0, measured.1 - self.place.1);
+        }
+    }
+
+    fn correct(&mut self, gain: Gain, off: (f64, f64)) {
+        let by =
+            |value: &mut (f64, f64), gain: f64| *value = (value.0 + gain * off.0, value.1 + gain * off.1);
+        by(&mut self.place, gain.place);
+        by(&mut self.velocity, gain.velocity);
+        by(&mut self.lasting, gain.lasting);
     }
 
     /// Where the rider was at the last fix that was believed.
@@ -138,8 +271,8 @@ impl Filter {
             place: Plane::at(self.origin).place(self.place),
             speed,
             course: if course < 360.0 { course } else { 0.0 },
-            accuracy: self.covariance.0.sqrt() * RADIUS,
-            is_significant: speed * speed > SIGNIFICANT * self.covariance.2,
+            accuracy: self.covariance.pp.sqrt() * RADIUS,
+            is_significant: speed * speed > SIGNIFICANT * self.covariance.vv,
         }
     }
 }
@@ -173,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_straight_ride_is_smoother_than_its_fixes() {
-        for (interval, seed, share) in [(1.0, 1, 0.75), (5.0, 2, 0.95)] {
+        for (interval, seed, share) in [(1.0, 1, 0.75), (5.0, 2, 0.97)] {
             let limits = Limits::default();
             let mut random = StdRng::seed_from_u64(seed);
             let mut filter: Option<Filter> = None;

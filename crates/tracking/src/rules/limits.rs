@@ -18,7 +18,7 @@ pub(crate) struct Limits {
     pub(crate) seen_bytes: usize,
 
     // Smoothing.
-    /// Process noise at 5 s and more between fixes, m²/s³.
+    /// Process noise at 5 s and more between fixes, m²/s³. With 1, every twentieth good fix of a car is refused in turns.
     pub(crate) noise_slow: f64,
     /// Process noise at 1 s and less between fixes, m²/s³.
     pub(crate) noise_fast: f64,
@@ -107,7 +107,7 @@ impl Default for Limits {
             jump_mps: 41.7,
             jump_agreeing: 3,
             seen_bytes: 1_344,
-            noise_slow: 1.0,
+            noise_slow: 2.0,
             noise_fast: 2.5,
             gate: 13.8,
             gate_rejections: 3,

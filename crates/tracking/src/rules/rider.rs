@@ -25,6 +25,7 @@ use super::{
     road::Ahead,
     seen::Seen,
     show::Show,
+    street::Streets,
     trail::{self, Simplifier, TrailPoint},
 };
 
@@ -45,6 +46,12 @@ pub(crate) struct Rider {
     jumps: Jumps,
     filter: Option<Filter>,
     smoothed: Option<Smoothed>,
+    /// Known of one map only, and anew within a few fixes.
+    #[serde(skip)]
+    streets: Streets,
+    /// Where the rider is shown, if that is on a street.
+    #[serde(skip)]
+    on_street: Option<Place>,
     pace: Pace,
     trail: Simplifier,
     /// A delivery began: its trail begins with the next fix.
@@ -142,6 +149,8 @@ pub(crate) struct Taken {
     pub(crate) answer: Answer,
     /// Where the rider probably is, if the fix changed it.
     pub(crate) smoothed: Option<Smoothed>,
+    /// Where that is shown: on the street, if one is likely.
+    pub(crate) seen_at: Option<Place>,
     /// Has to be stored in the trail. Not always the place of this fix: simplifying looks back.
     pub(crate) point: Option<TrailPoint>,
     pub(crate) crossings: Vec<Crossing>,
@@ -152,7 +161,15 @@ pub(crate) struct Taken {
 
 impl Taken {
     fn only(answer: Answer) -> Self {
-        Self { answer, smoothed: None, point: None, crossings: Vec::new(), shown: Vec::new(), area: None }
+        Self {
+            answer,
+            smoothed: None,
+            seen_at: None,
+            point: None,
+            crossings: Vec::new(),
+            shown: Vec::new(),
+            area: None,
+        }
     }
 }
 
@@ -316,6 +333,7 @@ impl Rider {
         self.jumps = Jumps::default();
         self.filter = None;
         self.smoothed = None;
+        self.on_street = None;
         self.trail = Simplifier::default();
         self.area = None;
         self.area_show = Show::default();
@@ -454,6 +472,7 @@ impl Rider {
     /// once a second.
     pub(crate) fn tick(&mut self, now: Timestamp, limits: &Limits) -> Vec<Shown> {
         let (Some(smoothed), Some(_)) = (self.smoothed, self.on_shift_since()) else { return Vec::new() };
+        let smoothed = self.seen(smoothed);
         let liveness = self.liveness(now, limits);
         let mut shown = Vec::new();
         for delivery in &mut self.deliveries {
@@ -516,11 +535,35 @@ impl Rider {
                 let point = self.keep(smoothed, limits).and_then(|point| shift.to_store(point, limits));
                 let crossings =
                     self.deliveries.iter_mut().flat_map(|d| d.cross(before, &smoothed, limits)).collect();
-                let shown = self.show(smoothed, now, limits, roads, may_show);
-                let area = self.move_on(smoothed, now, limits, may_show);
-                Taken { answer: Answer::Shown, smoothed: Some(smoothed), point, crossings, shown, area }
+                let on_street = self.streets.step(&smoothed, roads);
+                self.on_street =
+                    on_street.filter(|_| smoothed.moving || !self.is_at_a_door(smoothed.place, limits));
+                let seen = self.seen(smoothed);
+                let shown = self.show(seen, now, limits, roads, may_show);
+                let area = self.move_on(seen, now, limits, may_show);
+                let seen_at = Some(seen.place);
+                Taken {
+                    answer: Answer::Shown,
+                    smoothed: Some(smoothed),
+                    seen_at,
+                    point,
+                    crossings,
+                    shown,
+                    area,
+                }
             }
         }
+    }
+
+    /// Where and how the rider is shown.
+    fn seen(&self, smoothed: Smoothed) -> Smoothed {
+        Smoothed { place: self.on_street.unwrap_or(smoothed.place), ..smoothed }
+    }
+
+    /// Near a restaurant's or a customer's door, which are beside streets.
+    fn is_at_a_door(&self, place: Place, limits: &Limits) -> bool {
+        let is_near = |door: Place| door.metres_to(place) <= limits.arrived_m;
+        self.deliveries.iter().any(|delivery| is_near(delivery.pickup) || is_near(delivery.dropoff))
     }
 
     fn keep(&mut self, smoothed: Smoothed, limits: &Limits) -> Option<TrailPoint> {

@@ -28,6 +28,7 @@ impl Rider {
             Verdict::Elsewhere => {
                 self.filter = None;
                 self.smoothed = None;
+                (self.streets, self.on_street) = Default::default();
             }
         }
         let (speed, heading) = (fix.true_speed(limits), fix.true_heading());
