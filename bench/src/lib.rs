@@ -1,7 +1,7 @@
 //! Measurements: what they share. Each program in `bin` is one, and says how to repeat it.
 //!
 //! Invariant: looks at servers from outside (sockets, HTTP, gRPC, what the kernel says of their processes), so
-//! that ours and its peers are measured with the same eyes.
+//! that ours and its peers are measured with the same eyes. Only [`tracking`] measures rules and no server.
 
 pub mod fleet;
 pub mod load;
@@ -14,4 +14,5 @@ pub mod plots;
 pub mod publisher;
 pub mod results;
 pub mod stage;
+pub mod tracking;
 pub mod watched;

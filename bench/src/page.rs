@@ -1,4 +1,4 @@
-//! The part of the docs that is about peers: written by the program that measures, so that it can't grow old in parts.
+//! Parts of the docs that programs write, so that they can't grow old in pieces; and the part that is about peers.
 
 mod goals;
 mod overview;
@@ -9,12 +9,8 @@ use anyhow::Context as _;
 
 use crate::results::Run;
 
-/// What is between these lines of a page belongs to the program.
-const BEGIN: &str = "<!-- peers: begin -->";
-const END: &str = "<!-- peers: end -->";
-
-/// Plots and their captions, in the order of the page.
-const PLOTS: [(&str, &str); 6] = [
+/// Plots of peers and their captions, in the order of the page.
+pub const PLOTS: [(&str, &str); 6] = [
     ("fan-out", "CPU time per delivery of one channel, by connections"),
     ("unicast", "CPU time per delivery of a channel per connection"),
     ("highest", "Highest rate of one channel without a loss"),
@@ -57,17 +53,19 @@ pub fn write(run: &Run) -> String {
     page
 }
 
-/// Puts the part, with its plots, into its place in a page; at the end of one that has no such place.
-pub fn put(file: &Path, part: &str) -> anyhow::Result<()> {
+/// Puts a program's part, with its plots, into its place in a page (between two lines with its name); at the end of a
+/// page that has no such place.
+pub fn put(file: &Path, name: &str, plots: &[(&str, &str)], part: &str) -> anyhow::Result<()> {
+    let (begins, ends) = (format!("<!-- {name}: begin -->"), format!("<!-- {name}: end -->"));
     let old = fs::read_to_string(file).unwrap_or_default();
     let folder = file.file_stem().unwrap_or_default().to_string_lossy();
     let plots: Vec<String> =
-        PLOTS.iter().map(|(name, caption)| format!("![{caption}]({folder}/{name}.svg)")).collect();
-    let part = format!("{BEGIN}\n{}\n\n{}\n{END}", part.trim_end(), plots.join("\n"));
-    let new = match (old.find(BEGIN), old.find(END)) {
+        plots.iter().map(|(name, caption)| format!("![{caption}]({folder}/{name}.svg)")).collect();
+    let part = format!("{begins}\n{}\n\n{}\n{ends}", part.trim_end(), plots.join("\n"));
+    let new = match (old.find(&begins), old.find(&ends)) {
         (Some(begin), Some(end)) if begin < end => {
             let before = old.get(..begin).unwrap_or_default();
-            let after = old.get(end + END.len()..).unwrap_or_default();
+            let after = old.get(end + ends.len()..).unwrap_or_default();
             format!("{before}{part}{after}")
         }
         _ => format!("{}\n\n{part}\n", old.trim_end()),
@@ -76,7 +74,7 @@ pub fn put(file: &Path, part: &str) -> anyhow::Result<()> {
 }
 
 /// A table of Markdown: the first row is its head.
-fn markdown(rows: &[Vec<String>]) -> String {
+pub(crate) fn markdown(rows: &[Vec<String>]) -> String {
     let mut text = String::from("\n");
     for (index, row) in rows.iter().enumerate() {
         let _ = writeln!(text, "| {} |", row.join(" | "));
@@ -88,7 +86,7 @@ fn markdown(rows: &[Vec<String>]) -> String {
 }
 
 /// A number as people read it: three digits that count, thousands apart.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let digits = match value.abs() {
         v if v >= 99.95 => 0,
         v if v >= 9.995 => 1,
@@ -124,12 +122,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.md");
         fs::write(&file, "# A\n\nbefore\n").unwrap();
-        put(&file, "one").unwrap();
+        put(&file, "peers", &PLOTS, "one").unwrap();
         let mut once = fs::read_to_string(&file).unwrap();
         assert!(once.starts_with("# A\n\nbefore\n\n<!-- peers: begin -->\none\n\n![CPU time"), "{once}");
         once.push_str("after\n");
         fs::write(&file, &once).unwrap();
-        put(&file, "two").unwrap();
+        put(&file, "peers", &PLOTS, "two").unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), once.replace("one\n", "two\n"));
     }
 }

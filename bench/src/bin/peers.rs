@@ -136,7 +136,7 @@ fn publish(run: &Run, out: Option<PathBuf>) -> anyhow::Result<()> {
     std::fs::write(out.join("peers.json"), serde_json::to_string_pretty(run)? + "\n")?;
     plots::draw(run, &out)?;
     let file = out.with_extension("md");
-    page::put(&file, &text)?;
+    page::put(&file, "peers", &page::PLOTS, &text)?;
     anstream::println!("{} {} and the plots in {}", "written:".green().bold(), file.display(), out.display());
     Ok(())
 }

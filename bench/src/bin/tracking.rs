@@ -390,7 +390,7 @@ fn paint(
         .configure_mesh()
         .x_desc("share that was faster")
         .x_labels(4)
-        .x_label_formatter(&|nines| format!("{} %", (100.0 - 100.0 * 10_f64.powf(-nines)).max(0.0)))
+        .x_label_formatter(&|nines: &f64| format!("{} %", (100.0 - 100.0 * 10_f64.powf(-nines)).max(0.0)))
         .light_line_style(WHITE)
         .draw()?;
     let style = RGBColor(213, 94, 0).stroke_width(3);

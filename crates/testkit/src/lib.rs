@@ -1,5 +1,5 @@
 //! Real servers and real tiers for tests: NATS, PostgreSQL, the `platepal-realtime` binary in any shape, and
-//! the clients that talk to them.
+//! the clients that talk to them; and rides to track, real and made up ([`traces`]).
 //!
 //! Hides ports, waiting and cleaning up, never behaviour: nothing here stands in for a part of the system.
 //! What is started is stopped when its value is dropped, and what it printed is shown when the test fails.
@@ -27,6 +27,7 @@ mod seed;
 mod socket;
 mod tier;
 mod token;
+pub mod traces;
 mod wait;
 
 pub use balancer::Balancer;
