@@ -111,11 +111,12 @@ impl Configuration {
         self.access.check(reader);
         self.traces.check(reader);
         self.orders.check(reader);
-        self.tracking.check(reader);
         if runs(Role::Edge) {
             self.tokens.check(reader);
             self.edge.check(reader);
         }
+        let replicas = runs(Role::of(Domain::Tracking)) && self.bus.nats_url.is_some();
+        self.tracking.check(reader, self.service.grpc_addr, replicas);
         let others = runs(Role::Edge) && self.bus.nats_url.is_some();
         self.edges.check(reader, self.service.grpc_addr, others);
         if roles.len() < Role::all_if_empty(&[]).len() && self.bus.nats_url.is_none() {

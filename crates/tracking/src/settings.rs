@@ -1,6 +1,6 @@
 //! The tracking domain's settings.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use platepal_settings::Reader;
 use url::Url;
@@ -61,12 +61,25 @@ platepal_settings::settings! {
 
 impl Settings {
     /// Where others reach this process, whose gRPC is served at `address`.
-    pub(crate) fn url(&self, address: std::net::SocketAddr) -> String {
+    pub(crate) fn url(&self, address: SocketAddr) -> String {
         self.advertise_url.as_ref().map_or_else(|| format!("http://{address}"), Url::to_string)
     }
 
-    /// Notes values that can't work.
-    pub fn check(&self, reader: &mut Reader) {
+    /// Notes values that can't work. `address`: where gRPC is served; `others`: other replicas may ask this one.
+    pub fn check(&self, reader: &mut Reader, address: SocketAddr, others: bool) {
+        if others && self.advertise_url.is_none() && address.ip().is_unspecified() {
+            reader.mistake(format!(
+                "REALTIME_TRACKING_ADVERTISE_URL must be set: REALTIME_GRPC_ADDR is {address}, which names no address at \
+                 which other replicas of tracking reach this one"
+            ));
+        }
+        if let Some(url) = &self.advertise_url
+            && (url.scheme() != "http" || url.host_str().is_none())
+        {
+            reader.mistake(format!(
+                "REALTIME_TRACKING_ADVERTISE_URL must be like http://10.0.3.7:50051 (it is {url})"
+            ));
+        }
         if self.poll_interval.is_zero() || self.poll_interval > Duration::from_secs(1) {
             reader.mistake(
                 "REALTIME_TRACKING_POLL_INTERVAL must be above zero and at most 1s: timers fire within a second",
@@ -113,4 +126,32 @@ impl Settings {
 
 pub(crate) fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn mistakes(variables: &[(&str, &str)], address: &str, others: bool) -> Vec<String> {
+        let mut reader = Reader::new(variables.iter().copied());
+        let settings: Settings = reader.read().unwrap();
+        settings.check(&mut reader, address.parse().unwrap(), others);
+        reader
+            .finish(<Settings as platepal_settings::Group>::SPECS)
+            .err()
+            .map_or_else(Vec::new, |mistakes| mistakes.0)
+    }
+
+    #[test]
+    fn a_replica_that_others_ask_has_an_address_for_them() {
+        let url = ("REALTIME_TRACKING_ADVERTISE_URL", "http://10.0.3.7:50051");
+        assert_eq!(mistakes(&[], "127.0.0.1:50051", true), Vec::<String>::new());
+        assert_eq!(mistakes(&[], "0.0.0.0:50051", false), Vec::<String>::new());
+        assert_eq!(mistakes(&[url], "0.0.0.0:50051", true), Vec::<String>::new());
+        let [mistake] = <[String; 1]>::try_from(mistakes(&[], "0.0.0.0:50051", true)).unwrap();
+        assert!(mistake.contains("REALTIME_TRACKING_ADVERTISE_URL must be set"), "{mistake}");
+        let wrong = [("REALTIME_TRACKING_ADVERTISE_URL", "ftp://tracking")];
+        assert_eq!(mistakes(&wrong, "127.0.0.1:50051", true).len(), 1);
+    }
 }

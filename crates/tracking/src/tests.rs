@@ -61,11 +61,21 @@ impl World {
 
     /// A replica with a pool of its own, where the engine allows that.
     async fn replica(&self) -> Tracking {
+        self.replica_with(&[]).await
+    }
+
+    /// A replica with settings of its own.
+    async fn replica_with(&self, settings: &[(&str, &str)]) -> Tracking {
         let secret = [("REALTIME_SHARE_SECRET", "a secret for links of at least 32 bytes")];
-        self.replica_sharing(&Reader::new(secret).read().unwrap()).await
+        let shares = Reader::new(secret).read().unwrap();
+        self.replica_of(Reader::new(settings.iter().copied()).read().unwrap(), &shares).await
     }
 
     async fn replica_sharing(&self, shares: &ShareSettings) -> Tracking {
+        self.replica_of(settings::<Settings>(), shares).await
+    }
+
+    async fn replica_of(&self, settings: Settings, shares: &ShareSettings) -> Tracking {
         let database = match (&self.sqlite, &self.postgres) {
             (Some(sqlite), _) => sqlite.clone(),
             (None, Some(server)) => {
@@ -73,7 +83,6 @@ impl World {
             }
             (None, None) => unreachable!("a world has a database"),
         };
-        let settings = settings::<Settings>();
         let bus: Arc<dyn Bus> = self.bus.clone();
         let store = Store::open(database, bus.clone(), &settings, 6).await.unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -137,3 +137,45 @@ async fn renewing_leases_and_writing_do_not_wait_for_each_other() {
     tx.commit().await.unwrap();
     renewal.await.unwrap().unwrap();
 }
+
+/// A database that does not answer: what it can't take is refused and may be repeated, and nothing that was answered is lost.
+#[tokio::test]
+async fn when_the_database_hangs_waiting_fixes_are_bounded_and_none_that_was_answered_is_lost() {
+    const CALLS: usize = 12;
+    let world = World::on_postgres().await;
+    let tracking =
+        world.replica_with(&[("REALTIME_TRACKING_QUEUE", "4"), ("REALTIME_TRACKING_LANES", "1")]).await;
+    start_shift(&tracking).await;
+    let first = fix(0, 60);
+    assert_eq!(report(&tracking, &[first]).await.unwrap(), [FixOutcome::Shown]);
+    let mut lock = tracking.store.database.begin().await.unwrap();
+    lock.execute("LOCK TABLE tracking_fixes IN ACCESS EXCLUSIVE MODE", &[]).await.unwrap();
+    let fixes: Vec<v1::Fix> = (1..=CALLS as i32).map(|step| fix(step, i64::from(59 - 4 * step))).collect();
+    let calls: Vec<_> = fixes
+        .iter()
+        .map(|fix| {
+            let (tracking, fix) = (tracking.clone(), *fix);
+            tokio::spawn(async move { report(&tracking, &[fix]).await })
+        })
+        .collect();
+    let full = || calls.iter().filter(|call| call.is_finished()).count();
+    // One commit is under way with what came first, four calls wait, and there is no room for more.
+    eventually("there is no room", || async { full() > 0 }).await;
+    lock.commit().await.unwrap();
+    let (mut kept, mut refused) = (vec![first], 0);
+    for (call, fix) in calls.into_iter().zip(fixes) {
+        match call.await.unwrap() {
+            Ok(_) => kept.push(fix),
+            Err(status) => {
+                assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+                assert!(status.message().contains("again"), "{status}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(kept.len() > 4 && refused > 0, "{} kept, {refused} refused", kept.len());
+    tracking.shutdown.tell();
+    let next = world.replica().await;
+    let again = report(&next, &kept).await.unwrap();
+    assert!(again.iter().all(|outcome| *outcome == FixOutcome::Duplicate), "{again:?}");
+}
