@@ -57,7 +57,7 @@ pub async fn run(
     let store = store::Store::open(database, Arc::clone(&parts.bus), &settings, connections).await?;
     let valid_for = access.cache_time;
     let access = Access::new(&access, Arc::new(store.clone()), parts.clock).map_err(RoleError::Other)?;
-    let limits = rules::limits::Limits::default();
+    let limits = settings.limits();
     // Before it serves: a map that can't be used is a reason not to start.
     let map = riders::map::read(settings.map.as_deref()).await.map_err(RoleError::Other)?;
     let (roads, drives): (Arc<dyn rules::road::Ahead>, _) = match map {

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use platepal_settings::Reader;
 use url::Url;
 
+use crate::rules::limits::Limits;
+
 platepal_settings::settings! {
     /// Tracking: riders' positions, deliveries, job offers, trails.
     pub struct Settings {
@@ -36,6 +38,42 @@ platepal_settings::settings! {
         drives: usize = "REALTIME_TRACKING_DRIVES", default "1000", bound { unit: "drives", full: "nothing is learned from the next", metric: "realtime_tracking_drives_total" };
         /// How often learned speeds are shared with other replicas.
         learn_interval: Duration = "REALTIME_TRACKING_LEARN_INTERVAL", default "1m", bound { unit: "time", full: "shared", metric: "realtime_tracking_drives_total" };
+        /// Faster than this, in metres per second, nobody is: such a fix is refused until three in a row agree on the new place.
+        jump_speed: f64 = "REALTIME_TRACKING_JUMP_SPEED", default "41.7";
+        /// A fix that is known less well than this, in metres, is kept for the trail and not shown.
+        accuracy_metres: f64 = "REALTIME_TRACKING_ACCURACY_METRES", default "200";
+        /// A rider has arrived who is this near to the door, in metres, with two fixes or for `REALTIME_TRACKING_CONFIRMING_TIME`.
+        arrived_metres: f64 = "REALTIME_TRACKING_ARRIVED_METRES", default "50";
+        /// So long within that circle is an arrival, also with one fix.
+        confirming_time: Duration = "REALTIME_TRACKING_CONFIRMING_TIME", default "10s";
+        /// Who is faster than this, in metres per second, passes by.
+        passing_speed: f64 = "REALTIME_TRACKING_PASSING_SPEED", default "5";
+        /// A rider is approaching who is this near, in metres.
+        approaching_metres: f64 = "REALTIME_TRACKING_APPROACHING_METRES", default "150";
+        /// A rider has left who is this far, in metres, beyond the circle of the arrival.
+        left_metres: f64 = "REALTIME_TRACKING_LEFT_METRES", default "25";
+        /// A rider has arrived as well who stands this near, in metres, for `REALTIME_TRACKING_ZONE_TIME`.
+        zone_metres: f64 = "REALTIME_TRACKING_ZONE_METRES", default "100";
+        /// So long a stand in the zone is an arrival: longer than a red light.
+        zone_time: Duration = "REALTIME_TRACKING_ZONE_TIME", default "60s";
+        /// A position is *stale* without a fix for this long.
+        stale_after: Duration = "REALTIME_TRACKING_STALE_AFTER", default "30s";
+        /// A rider is *offline* without a fix for this long.
+        offline_after: Duration = "REALTIME_TRACKING_OFFLINE_AFTER", default "2m";
+        /// Where a rider is is *unknown* without a fix for this long: no ETA is told any more.
+        unknown_after: Duration = "REALTIME_TRACKING_UNKNOWN_AFTER", default "10m";
+        /// Between two positions of one delivery, at least.
+        show_min: Duration = "REALTIME_TRACKING_SHOW_MIN", default "1s", bound { unit: "time per delivery", full: "the newest position waits until then", metric: "realtime_tracking_told_total" };
+        /// Between two positions of a rider who moves, at most, as long as fixes come; between two that a restaurant is told without news.
+        show_max: Duration = "REALTIME_TRACKING_SHOW_MAX", default "10s";
+        /// Without a map: how much longer the way is than the great circle.
+        detour: f64 = "REALTIME_TRACKING_DETOUR", default "1.35";
+        /// From being at a door to having handed over.
+        handover_time: Duration = "REALTIME_TRACKING_HANDOVER_TIME", default "2m";
+        /// How far a simplified trail may be from the way, in metres.
+        trail_error_metres: f64 = "REALTIME_TRACKING_TRAIL_ERROR_METRES", default "5";
+        /// Nothing is kept this near, in metres, to where a shift began and ended.
+        privacy_metres: f64 = "REALTIME_TRACKING_PRIVACY_METRES", default "150";
         /// How long a rider has to take a job offer that names no time of its own.
         offer_time: Duration = "REALTIME_TRACKING_OFFER_TIME", default "60s", bound { unit: "time", full: "the offer expires: rider and admin are told `offer.expired`, once", metric: "realtime_tracking_offers_total" };
         /// Offers of one delivery that were declined or expired until `delivery.escalation` is told to admin.
@@ -65,8 +103,72 @@ impl Settings {
         self.advertise_url.as_ref().map_or_else(|| format!("http://{address}"), Url::to_string)
     }
 
+    /// The numbers of the rules: those that an operator may choose, and the others.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            jump_mps: self.jump_speed,
+            accuracy_max_m: self.accuracy_metres,
+            arrived_m: self.arrived_metres,
+            confirming_millis: millis(self.confirming_time),
+            passing_mps: self.passing_speed,
+            approaching_m: self.approaching_metres,
+            left_m: self.left_metres,
+            zone_m: self.zone_metres,
+            zone_millis: millis(self.zone_time),
+            stale_millis: millis(self.stale_after),
+            offline_millis: millis(self.offline_after),
+            unknown_millis: millis(self.unknown_after),
+            show_min_millis: millis(self.show_min),
+            show_max_millis: millis(self.show_max),
+            detour: self.detour,
+            handover_millis: millis(self.handover_time),
+            trail_error_m: self.trail_error_metres,
+            privacy_m: self.privacy_metres,
+            offers_max: self.offers,
+            ..Limits::default()
+        }
+    }
+
+    fn check_rules(&self, reader: &mut Reader) {
+        for (name, number, from, to) in [
+            ("JUMP_SPEED", self.jump_speed, 10.0, 150.0),
+            ("ACCURACY_METRES", self.accuracy_metres, 10.0, 5_000.0),
+            ("ARRIVED_METRES", self.arrived_metres, 10.0, 500.0),
+            ("PASSING_SPEED", self.passing_speed, 0.5, 15.0),
+            ("LEFT_METRES", self.left_metres, 5.0, 500.0),
+            ("DETOUR", self.detour, 1.0, 3.0),
+            ("TRAIL_ERROR_METRES", self.trail_error_metres, 0.5, 100.0),
+            ("PRIVACY_METRES", self.privacy_metres, 0.0, 5_000.0),
+        ] {
+            if !(from..=to).contains(&number) {
+                reader.mistake(format!(
+                    "REALTIME_TRACKING_{name} must be between {from} and {to} (it is {number})"
+                ));
+            }
+        }
+        if self.zone_metres < self.arrived_metres || self.approaching_metres < self.zone_metres {
+            reader.mistake(
+                "REALTIME_TRACKING_ARRIVED_METRES, _ZONE_METRES and _APPROACHING_METRES must be circles within each other, in \
+                 this order",
+            );
+        }
+        let grow = [Duration::ZERO, self.stale_after, self.offline_after, self.unknown_after];
+        if !grow.is_sorted_by(|one, next| one < next) {
+            reader.mistake(
+                "REALTIME_TRACKING_STALE_AFTER, _OFFLINE_AFTER and _UNKNOWN_AFTER must be above zero and each longer than the one \
+                 before",
+            );
+        }
+        if self.show_min < Duration::from_millis(100) || self.show_max < self.show_min {
+            reader.mistake(
+                "REALTIME_TRACKING_SHOW_MIN must be at least 100ms, and at most REALTIME_TRACKING_SHOW_MAX",
+            );
+        }
+    }
+
     /// Notes values that can't work. `address`: where gRPC is served; `others`: other replicas may ask this one.
     pub fn check(&self, reader: &mut Reader, address: SocketAddr, others: bool) {
+        self.check_rules(reader);
         if others && self.advertise_url.is_none() && address.ip().is_unspecified() {
             reader.mistake(format!(
                 "REALTIME_TRACKING_ADVERTISE_URL must be set: REALTIME_GRPC_ADDR is {address}, which names no address at \
@@ -153,5 +255,19 @@ mod tests {
         assert!(mistake.contains("REALTIME_TRACKING_ADVERTISE_URL must be set"), "{mistake}");
         let wrong = [("REALTIME_TRACKING_ADVERTISE_URL", "ftp://tracking")];
         assert_eq!(mistakes(&wrong, "127.0.0.1:50051", true).len(), 1);
+    }
+
+    #[test]
+    fn the_numbers_of_the_rules_are_those_of_the_domain_and_fit_together() {
+        let settings: Settings = Reader::new(Vec::<(String, String)>::new()).read().unwrap();
+        assert_eq!(settings.limits(), Limits::default());
+        let wrong = [
+            ("REALTIME_TRACKING_ARRIVED_METRES", "120"),
+            ("REALTIME_TRACKING_STALE_AFTER", "3m"),
+            ("REALTIME_TRACKING_DETOUR", "0.9"),
+            ("REALTIME_TRACKING_SHOW_MIN", "20s"),
+        ];
+        let mistakes = mistakes(&wrong, "127.0.0.1:50051", false);
+        assert_eq!(mistakes.len(), wrong.len(), "{mistakes:?}");
     }
 }

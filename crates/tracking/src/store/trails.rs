@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, deliveries};
 use crate::rules::{
-    limits::Limits,
     place::Place,
     trail::{self, TrailPoint},
 };
@@ -109,7 +108,7 @@ impl Store {
             ends.extend(last.map(|point| point.place));
         }
         for piece in pieces {
-            let left = trail::without_ends(piece.points.clone(), &ends, &Limits::default());
+            let left = trail::without_ends(piece.points.clone(), &ends, &self.settings.limits());
             if left != piece.points {
                 self.save_piece(&mut tx, rider_id, &piece.delivery_id, Some(piece.started_at), left).await?;
             }
