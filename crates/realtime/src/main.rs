@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
     let result = match cli.command {
-        None => serve(&cli.roles).await,
+        None => Box::pin(serve(&cli.roles)).await,
         Some(Command::Demo(demo)) => Box::pin(demo::run(&demo)).await,
         Some(Command::Doctor(doctor)) => return tools::doctor::run(&doctor).await,
         Some(Command::Token(token)) => tools::token::run(&token),
@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
         Some(Command::Tail(tail)) => tools::tail::run(tail).await,
         Some(Command::ReplayTrace(replay)) => tools::replay_trace::run(&replay),
         Some(Command::Settings) => tools::settings::run(),
-        Some(Command::Metrics) => tools::metrics::run().await,
+        Some(Command::Metrics) => Box::pin(tools::metrics::run()).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,5 +50,5 @@ async fn main() -> ExitCode {
 async fn serve(asked: &[cli::Role]) -> anyhow::Result<()> {
     let roles = cli::Role::all_if_empty(asked);
     let configuration = Configuration::read(platepal_settings::Reader::from_env(), &roles)?;
-    roles::run(configuration, &roles, None).await
+    Box::pin(roles::run(configuration, &roles, None)).await
 }

@@ -20,7 +20,7 @@ const HEAD: &str = "# Metrics\n\nWhat every process serves at `/metrics` on `REA
 #[allow(clippy::print_stdout)]
 pub(crate) async fn run() -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(format!("platepal-metrics-{}", std::process::id()));
-    let table = table(&folder).await;
+    let table = Box::pin(table(&folder)).await;
     fs::remove_dir_all(&folder).ok();
     print!("{HEAD}{}", table?);
     Ok(())
