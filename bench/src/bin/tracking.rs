@@ -365,9 +365,10 @@ fn page(findings: &Findings, machine: &Machine, arguments: &Arguments) -> String
         "\nFrom the moment at which a fix is recorded and sent by gRPC, through its commit, the bus and the customer's \
          socket, until the customer's client has read it. CPU time counts all of the server: gRPC, rules, commits, \
          telling. Memory is all of the process's that came with the riders, with what the database keeps in memory.\n\n\
-         20,000 riders take turns, so that nearly every position is shown and told to its customer and its piece of the map: what \
-         that costs is mostly the bus (the embedded one writes three newest values for each), not the rules. Riders who send faster than once a \
-         second are shown once a second, and cost less for each fix.\n",
+         20,000 riders take turns, so that nearly every position is shown and told to its customer and its piece of the map. \
+         About a third of what that costs is the bus (the embedded one writes three newest values for each), a fifth the rules and what \
+         is around them, the rest gRPC and the store. Riders who send faster than once a second are shown once a second, and cost \
+         less for each fix.\n",
     );
     page
 }
