@@ -9,6 +9,7 @@
 pub(crate) mod drives;
 mod lane;
 mod leases;
+mod letters;
 pub(crate) mod map;
 mod rebuild;
 mod teller;

@@ -8,7 +8,9 @@ mod story;
 
 use super::*;
 use crate::rules::{
-    fence::Doing,
+    delivery::{DeliveryStatus, Phase},
+    eta::Eta,
+    fence::{Doing, Zone},
     fix::tests::{at, fix},
     road::NoRoads,
 };
