@@ -14,17 +14,20 @@ pub enum Domain {
     Orders,
     /// Tracking: riders' positions, deliveries, job offers, trails.
     Tracking,
+    /// Chat: rooms, messages, the support desk.
+    Chat,
 }
 
 impl Domain {
     /// Every domain.
-    pub const ALL: [Self; 2] = [Self::Orders, Self::Tracking];
+    pub const ALL: [Self; 3] = [Self::Orders, Self::Tracking, Self::Chat];
 
     /// Its name: a role of the binary, and the word in settings and metrics.
     pub fn word(self) -> &'static str {
         match self {
             Self::Orders => "orders",
             Self::Tracking => "tracking",
+            Self::Chat => "chat",
         }
     }
 }
@@ -54,6 +57,7 @@ const fn latest(name: &'static str, owner: Option<Domain>) -> Known {
 
 const ORDERS: Option<Domain> = Some(Domain::Orders);
 const TRACKING: Option<Domain> = Some(Domain::Tracking);
+const CHAT: Option<Domain> = Some(Domain::Chat);
 
 /// Every type that the frontends handle or a domain makes.
 const KNOWN: &[Known] = &[
@@ -106,7 +110,17 @@ const KNOWN: &[Known] = &[
     log("ticket.updated", None),
     log("system_alert", None),
     log("fraud.alert", None),
-    log("chat_message", None),
+    log("chat_message", CHAT),
+    log("chat_message_edited", CHAT),
+    log("chat_message_deleted", CHAT),
+    log("chat_room", CHAT),
+    // By the user's id: how far somebody has read.
+    latest("chat_read", CHAT),
+    // Never kept: it only passes.
+    latest("typing", CHAT),
+    // For those who look after the support desk.
+    log("chat_waiting", CHAT),
+    log("chat_assigned", CHAT),
     // Between the tier's own processes; no client can subscribe to the channel that carries it.
     log("grant.revoked", None),
     log("session.disconnect", None),

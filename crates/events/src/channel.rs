@@ -97,6 +97,7 @@ impl ChannelKind {
     pub fn owner(self) -> Domain {
         match self {
             Self::Rider | Self::Track | Self::Area => Domain::Tracking,
+            Self::Chat => Domain::Chat,
             // Until a domain of their own exists, orders answers for the others.
             _ => Domain::Orders,
         }

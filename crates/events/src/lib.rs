@@ -14,7 +14,7 @@ pub use catalogue::{Class, Domain, EventType, TypeError};
 pub use channel::{Channel, ChannelError, ChannelKind};
 pub use event::{Event, EventError, EventId, Timestamp};
 pub use position::{Entry, Epoch, Position};
-pub use wire::{Spelling, frame, frame_as};
+pub use wire::{Spelling, WireId, flat_frame, frame, frame_as};
 
 /// The largest payload of one event, in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;

@@ -121,7 +121,7 @@ impl Orders {
             return Ok(true);
         }
         let channel = Channel::new(ChannelKind::Restaurant, &restaurant.id).map_err(|why| why.to_string())?;
-        self.store.has(user, &channel, self.clock.now()).await
+        self.store.grants.has(user, &channel, self.clock.now()).await
     }
 }
 
@@ -175,13 +175,14 @@ impl Domain for Orders {
         expires_at: Option<Timestamp>,
     ) -> Result<(), Status> {
         refuse_own_feed(channel)?;
-        self.store.grant(user, channel, expires_at).await.map_err(store_status)
+        self.store.grants.grant(user, channel, expires_at).await.map_err(|why| store_status(why.into()))
     }
 
     async fn revoke(&self, user: &str, channel: &Channel) -> Result<bool, Status> {
         refuse_own_feed(channel)?;
         let now = self.clock.now();
-        let (stream, existed) = self.store.revoke(user, channel, now).await.map_err(store_status)?;
+        let revoked = self.store.grants.revoke(user, channel, now).await;
+        let (stream, existed) = revoked.map_err(|why| store_status(why.into()))?;
         self.store.drain(&[stream], now).await.map_err(untold_status)?;
         Ok(existed)
     }

@@ -49,7 +49,8 @@ pub async fn run(
     let connections = parts.settings.database_connections;
     let store = store::Store::open(database, Arc::clone(&parts.bus), &settings, connections).await?;
     let valid_for = access.cache_time;
-    let access = Access::new(&access, Arc::new(store.clone()), parts.clock).map_err(RoleError::Other)?;
+    let access =
+        Access::new(&access, Arc::new(store.grants.clone()), parts.clock).map_err(RoleError::Other)?;
     let orders = grpc::Orders {
         store: store.clone(),
         bus: Arc::clone(&parts.bus),
@@ -68,7 +69,7 @@ pub async fn run(
         .with_service(domain::service(Arc::new(orders), parts.clock, message_bytes))
         .serve(doors, None::<tonic::service::Routes>)
         .await?;
-    let worker = worker::run(store, settings, parts.clock, parts.shutdown.clone());
+    let worker = platepal_service::worker::run(store, settings.pace(), parts.clock, parts.shutdown.clone());
     parts.shutdown.spawn(worker);
     gate.open();
     Ok(())

@@ -10,13 +10,13 @@
 //! tests run on both.
 
 mod deadlines;
-mod grants;
 mod retention;
 
 use platepal_bus::Bus;
 use platepal_events::{Channel, ChannelKind, Epoch, Event, EventId, Position, Timestamp};
 use platepal_service::{
     Database, DatabaseError, Group,
+    access::Granted,
     outbox::{Letter, Outbox, OutboxError},
     sql::{Row, Transaction},
     timers::Timers,
@@ -83,6 +83,7 @@ pub(crate) struct Store {
     pub(crate) database: Database,
     pub(crate) outbox: Outbox,
     pub(crate) timers: Timers,
+    pub(crate) grants: Granted,
     settings: Settings,
     /// SQLite: updates that come at the same time are kept in one commit.
     together: Option<Group<Job, Result<Kept, StoreError>>>,
@@ -110,8 +111,10 @@ impl Store {
             Database::Postgres(pool) => migrator.run(pool).await,
         };
         migrated.map_err(|source| DatabaseError::Migrate { domain: "orders", source })?;
+        let outbox = Outbox::new(database.clone(), bus, "orders", connections);
         let store = Self {
-            outbox: Outbox::new(database.clone(), bus, "orders", connections),
+            grants: Granted::new(database.clone(), outbox.clone(), "orders"),
+            outbox,
             timers: Timers::new(database.clone(), "orders"),
             settings: settings.clone(),
             database,

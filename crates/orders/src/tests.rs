@@ -70,7 +70,7 @@ impl World {
         };
         let store = Store::open(database, bus.clone(), &settings::<Settings>(), 6).await.unwrap();
         let _ = rustls_provider();
-        let access = Access::new(&settings(), Arc::new(store.clone()), Clock).unwrap();
+        let access = Access::new(&settings(), Arc::new(store.grants.clone()), Clock).unwrap();
         Orders { store, bus, access, valid_for: Duration::from_secs(60), clock: Clock }
     }
 

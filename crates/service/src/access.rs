@@ -5,6 +5,7 @@
 //! ever allowed to their owner. A domain asks its own rules first (an order's participants, say), then this.
 
 mod ask_django;
+mod granted;
 mod settings;
 
 use std::{sync::Arc, time::Duration};
@@ -14,7 +15,7 @@ use platepal_auth::{Principal, Role};
 use platepal_events::{Channel, ChannelKind, Timestamp};
 
 use self::ask_django::{Answer, AskDjango};
-pub use self::settings::Settings;
+pub use self::{granted::Granted, settings::Settings};
 use crate::{Clock, domain::Verdict};
 
 /// Where a domain keeps the grants for its channels.

@@ -71,6 +71,8 @@ pub struct Sender {
     pub token: String,
     /// Its connection.
     pub client_id: String,
+    /// The feed on which it says it; `None` when it calls by name.
+    pub channel: Option<Channel>,
 }
 
 /// The gRPC service of a domain.
@@ -221,8 +223,10 @@ impl<D: Domain> server::DomainService for Adapter<D> {
     }
 
     async fn call(&self, request: Request<v1::CallRequest>) -> Result<Response<v1::CallResponse>, Status> {
-        let v1::CallRequest { principal, method, data, token, client_id } = request.into_inner();
-        let sender = sender(principal, token, client_id)?;
+        let v1::CallRequest { principal, method, data, token, client_id, channel: name } =
+            request.into_inner();
+        let feed = if name.is_empty() { None } else { Some(channel(&name)?) };
+        let sender = Sender { channel: feed, ..sender(principal, token, client_id)? };
         let span = tracing::debug_span!("domain.call", method);
         let data = self.domain.call(&sender, &method, data).instrument(span).await?;
         Ok(Response::new(v1::CallResponse { data }))
@@ -232,5 +236,5 @@ impl<D: Domain> server::DomainService for Adapter<D> {
 fn sender(principal: Option<v1::Principal>, token: String, client_id: String) -> Result<Sender, Status> {
     let principal = principal.ok_or_else(|| invalid("principal", "must be set"))?;
     let principal = principal_from(principal).map_err(|why| invalid("principal.user_id", why))?;
-    Ok(Sender { principal, token, client_id })
+    Ok(Sender { principal, token, client_id, channel: None })
 }

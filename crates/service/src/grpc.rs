@@ -5,6 +5,7 @@
 //! memory instead of a socket.
 
 mod calls;
+pub mod fields;
 mod key;
 mod link;
 mod server;

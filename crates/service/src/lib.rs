@@ -12,10 +12,12 @@ mod clock;
 mod database;
 pub mod domain;
 pub mod edges;
+pub mod feed;
 mod group;
 pub mod grpc;
 pub mod history;
 pub mod instruction;
+pub mod learning;
 mod metrics;
 pub mod outbox;
 mod readiness;
@@ -25,6 +27,7 @@ pub mod sql;
 mod telemetry;
 pub mod timers;
 pub mod trace;
+pub mod worker;
 
 use std::sync::Arc;
 

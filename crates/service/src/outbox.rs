@@ -12,7 +12,7 @@
 //! Tables, made by the domain's migrations: `{domain}_streams(stream, seq, told_seq, told_epoch, told_offset)`
 //! and `{domain}_outbox(stream, seq, event_id, kind, at, version, payload, traceparent, channels, put_at,
 //! kept)`. `told_epoch` and `told_offset` are the place of the stream's newest told event in the channel of its
-//! name. A told row keeps its places (`kept`) and loses its payload.
+//! name. A told row keeps its places (`kept`) and loses its payload; or it goes ([`Outbox::forgetting`]).
 //!
 //! Invariant: an event is marked as told only after the bus has acknowledged it.
 
@@ -87,6 +87,8 @@ pub struct Outbox {
     hasher: std::hash::RandomState,
     /// SQLite: streams that are told at the same time are marked in one commit.
     marks: Option<Group<Mark, Result<(), sqlx::Error>>>,
+    /// Told rows go at once.
+    forgets: bool,
     /// Drains hold a connection while the bus works; half of the pool stays free for keeping.
     drains: Arc<Semaphore>,
 }
@@ -108,8 +110,15 @@ impl Outbox {
             domain,
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
             hasher: std::hash::RandomState::new(),
+            forgets: false,
             drains: Arc::new(Semaphore::new((connections as usize / 2).max(1))),
         }
+    }
+
+    /// For events of which nobody asks where they were told: their rows go when they are told, and
+    /// [`Outbox::places`] knows nothing of them.
+    pub fn forgetting(self) -> Self {
+        Self { forgets: true, ..self }
     }
 
     /// Puts an event at the end of its stream, as part of a transaction.
@@ -177,7 +186,7 @@ impl Outbox {
         let told = rows.len();
         for row in rows {
             let (seq, places) = self.tell(stream, &row, now).await?;
-            let mark = Mark { stream: stream.clone(), seq, places };
+            let mark = Mark { stream: stream.clone(), seq, places, forget: self.forgets };
             let Some(marks) = &self.marks else { continue };
             marks.run(mark).await.ok_or(sqlx::Error::PoolClosed)??;
         }
@@ -195,7 +204,8 @@ impl Outbox {
         for row in rows {
             match self.tell(stream, &row, now).await {
                 Ok((seq, places)) => {
-                    Mark { stream: stream.clone(), seq, places }.write(&mut tx, self.domain).await?;
+                    let mark = Mark { stream: stream.clone(), seq, places, forget: self.forgets };
+                    mark.write(&mut tx, self.domain).await?;
                 }
                 Err(why) => {
                     // What was told so far is told.
@@ -310,16 +320,22 @@ struct Mark {
     stream: Channel,
     seq: i64,
     places: Vec<Place>,
+    forget: bool,
 }
 
 impl Mark {
     async fn write(&self, tx: &mut Transaction, domain: &str) -> Result<(), sqlx::Error> {
-        let Self { stream, seq, places } = self;
-        let kept = write_places(places);
-        let sql = format!(
-            "UPDATE {domain}_outbox SET kept = $3, payload = '' WHERE stream = $1 AND seq = $2 AND kept IS NULL"
-        );
-        tx.execute(&sql, &[stream.as_str().into(), (*seq).into(), kept.as_str().into()]).await?;
+        let Self { stream, seq, places, forget } = self;
+        if *forget {
+            let sql = format!("DELETE FROM {domain}_outbox WHERE stream = $1 AND seq = $2");
+            tx.execute(&sql, &[stream.as_str().into(), (*seq).into()]).await?;
+        } else {
+            let kept = write_places(places);
+            let sql = format!(
+                "UPDATE {domain}_outbox SET kept = $3, payload = '' WHERE stream = $1 AND seq = $2 AND kept IS NULL"
+            );
+            tx.execute(&sql, &[stream.as_str().into(), (*seq).into(), kept.as_str().into()]).await?;
+        }
         let own = places.iter().find(|place| place.channel == *stream).map(|place| &place.position);
         let epoch = own.map(|position| position.epoch.as_str());
         let offset = own.and_then(|position| i64::try_from(position.offset).ok());

@@ -25,6 +25,8 @@ platepal_settings::settings! {
         orders_url: Option<Url> = "REALTIME_ORDERS_URL", optional;
         /// Where the tracking domain answers, for processes that do not run it, e.g. `http://tracking:50051`.
         tracking_url: Option<Url> = "REALTIME_TRACKING_URL", optional;
+        /// Where the chat domain answers, for processes that do not run it, e.g. `http://chat:50051`.
+        chat_url: Option<Url> = "REALTIME_CHAT_URL", optional;
         /// How long one gRPC call may take, whatever deadline its caller asked for.
         grpc_timeout: Duration = "REALTIME_GRPC_TIMEOUT", default "10s", bound { unit: "time", full: "the caller gets DEADLINE_EXCEEDED and may repeat with the same event id", metric: "realtime_grpc_requests_total" };
         /// The largest gRPC message; a full batch of the largest events fits.
@@ -46,6 +48,7 @@ impl Settings {
         match domain {
             Domain::Orders => self.orders_url.as_ref(),
             Domain::Tracking => self.tracking_url.as_ref(),
+            Domain::Chat => self.chat_url.as_ref(),
         }
     }
 

@@ -56,7 +56,8 @@ pub async fn run(
     let connections = parts.settings.database_connections;
     let store = store::Store::open(database, Arc::clone(&parts.bus), &settings, connections).await?;
     let valid_for = access.cache_time;
-    let access = Access::new(&access, Arc::new(store.clone()), parts.clock).map_err(RoleError::Other)?;
+    let access =
+        Access::new(&access, Arc::new(store.grants.clone()), parts.clock).map_err(RoleError::Other)?;
     let limits = settings.limits();
     // Before it serves: a map that can't be used is a reason not to start.
     let map = riders::map::read(settings.map.as_deref()).await.map_err(RoleError::Other)?;
@@ -107,7 +108,7 @@ pub async fn run(
         .with_service(domain::service(Arc::new(tracking), parts.clock, message_bytes))
         .serve(doors, None::<tonic::service::Routes>)
         .await?;
-    let worker = worker::run(store, settings, parts.clock, parts.shutdown.clone());
+    let worker = platepal_service::worker::run(store, settings.pace(), parts.clock, parts.shutdown.clone());
     parts.shutdown.spawn(worker);
     gate.open();
     Ok(())

@@ -9,7 +9,6 @@
 //! tests run on both.
 
 pub(crate) mod deliveries;
-mod grants;
 pub(crate) mod leases;
 pub(crate) mod offers;
 pub(crate) mod retention;
@@ -22,7 +21,7 @@ use std::sync::Arc;
 
 use platepal_bus::Bus;
 use platepal_events::EventType;
-use platepal_service::{Database, DatabaseError, outbox::Outbox, timers::Timers};
+use platepal_service::{Database, DatabaseError, access::Granted, outbox::Outbox, timers::Timers};
 
 use crate::settings::Settings;
 
@@ -47,6 +46,7 @@ pub(crate) struct Store {
     pub(crate) database: Database,
     pub(crate) outbox: Outbox,
     pub(crate) timers: Timers,
+    pub(crate) grants: Granted,
     pub(crate) settings: Settings,
 }
 
@@ -66,8 +66,10 @@ impl Store {
             Database::Postgres(pool) => migrator.run(pool).await,
         };
         migrated.map_err(|source| DatabaseError::Migrate { domain: "tracking", source })?;
+        let outbox = Outbox::new(database.clone(), bus, "tracking", connections);
         Ok(Self {
-            outbox: Outbox::new(database.clone(), bus, "tracking", connections),
+            grants: Granted::new(database.clone(), outbox.clone(), "tracking"),
+            outbox,
             timers: Timers::new(database.clone(), "tracking"),
             settings: settings.clone(),
             database,

@@ -86,7 +86,7 @@ impl World {
         let bus: Arc<dyn Bus> = self.bus.clone();
         let store = Store::open(database, bus.clone(), &settings, 6).await.unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let access = Access::new(&self::settings(), Arc::new(store.clone()), Clock).unwrap();
+        let access = Access::new(&self::settings(), Arc::new(store.grants.clone()), Clock).unwrap();
         let shutdown = Shutdown::default();
         // Other replicas ask this one about its riders.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

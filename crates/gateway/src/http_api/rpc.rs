@@ -45,6 +45,7 @@ impl Api {
             method: name.to_owned(),
             data: params.map(|params| Bytes::copy_from_slice(params.get().as_bytes())).unwrap_or_default(),
             token: String::new(),
+            channel: String::new(),
             client_id: String::new(),
         };
         let answer = link.domain(self.message_bytes_max).call(request).await.map_err(|status| {

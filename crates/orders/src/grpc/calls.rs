@@ -6,7 +6,7 @@ use bytes::Bytes;
 use platepal_events::{Channel, ChannelKind};
 use platepal_service::{
     domain::{Domain, Sender, Verdict},
-    grpc::invalid,
+    grpc::{fields::JsonId, invalid},
 };
 use serde::Deserialize;
 use tonic::Status;
@@ -16,15 +16,7 @@ use super::Orders;
 /// The arguments of `orders.get`.
 #[derive(Deserialize)]
 struct Get {
-    order_id: OrderId,
-}
-
-/// Django's ids are numbers, and texts in the names of channels.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OrderId {
-    Number(u64),
-    Text(String),
+    order_id: JsonId,
 }
 
 impl Orders {
@@ -32,10 +24,7 @@ impl Orders {
     pub(super) async fn get(&self, sender: &Sender, arguments: &[u8]) -> Result<Bytes, Status> {
         let Get { order_id } = serde_json::from_slice(arguments)
             .map_err(|_| invalid("data", "must be like {\"order_id\": 5012}"))?;
-        let id = match order_id {
-            OrderId::Number(number) => number.to_string(),
-            OrderId::Text(text) => text,
-        };
+        let id = String::from(order_id);
         let channel =
             Channel::new(ChannelKind::Order, &id).map_err(|why| invalid("order_id", why.to_string()))?;
         match self.authorize(&sender.principal, &sender.token, &channel).await {

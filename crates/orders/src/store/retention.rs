@@ -37,7 +37,6 @@ impl Store {
         }
         let since = self.window_start(now).micros();
         tx.execute("DELETE FROM orders_rejections WHERE at < $1", &[since.into()]).await?;
-        tx.execute("DELETE FROM orders_grants WHERE expires_at < $1", &[now.micros().into()]).await?;
         // Orders' rows go with their orders; these belong to none.
         tx.execute(
             "DELETE FROM orders_outbox WHERE kept IS NOT NULL AND put_at < $1 AND stream NOT LIKE 'order:%'",
@@ -45,6 +44,7 @@ impl Store {
         )
         .await?;
         tx.commit().await?;
+        self.grants.forget(now).await?;
         Ok(rows.len() as u64)
     }
 }

@@ -1,7 +1,7 @@
 //! What becomes due fires once, whichever replica fires it.
 
 use super::*;
-use crate::worker::fire_due;
+use platepal_service::worker::fire_due;
 
 on_both! {
     timers_fire_once_with_two_workers
@@ -23,8 +23,10 @@ async fn timers_fire_once_with_two_workers(world: World) {
     for (minutes, expected) in [(9, 0), (11, 2), (29, 1), (36, 1), (90, 0)] {
         let now = start.plus_millis(minutes * MINUTE);
         let settings = settings::<Settings>();
-        let (a, b) =
-            tokio::join!(fire_due(&two[0].store, &settings, now), fire_due(&two[1].store, &settings, now),);
+        let (a, b) = tokio::join!(
+            fire_due(&two[0].store, settings.chunk, now),
+            fire_due(&two[1].store, settings.chunk, now),
+        );
         assert_eq!(a.unwrap() + b.unwrap(), expected, "after {minutes} min");
     }
     let kinds: Vec<_> =

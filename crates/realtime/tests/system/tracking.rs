@@ -107,7 +107,8 @@ both_shapes! {
             clients.tracking().start_shift(request).await.unwrap();
         }
         // Each rider three times, the third as the first; then one that is on no shift; then one that can't be.
-        let steps = [(300.0, 20.0), (260.0, 15.0), (300.0, 20.0)].map(|(metres, ago)| fix(metres, ago));
+        let (first, second) = (fix(300.0, 20.0), fix(260.0, 15.0));
+        let steps = [first, second, first];
         let message = |rider_id: &str, fixes| v1::ReportFixesRequest { rider_id: rider_id.into(), fixes };
         let mut messages: Vec<v1::ReportFixesRequest> = steps
             .iter()

@@ -1,8 +1,15 @@
 //! Deliveries: from messages to changes, with a clear error for each field, and back.
 
-use platepal_events::{CHANNELS_PER_EVENT_MAX, Channel, ChannelKind, EventId, Timestamp};
+use platepal_events::{CHANNELS_PER_EVENT_MAX, Channel, Timestamp};
 use platepal_proto::v1;
-use platepal_service::{grpc::invalid, trace};
+pub(super) use platepal_service::grpc::fields::{id, moment};
+use platepal_service::{
+    grpc::{
+        fields::{event_id, maybe_id},
+        invalid,
+    },
+    trace,
+};
 use serde_json::Value;
 use tonic::Status;
 
@@ -45,7 +52,7 @@ impl Tracking {
     ) -> Result<v1::EndDeliveryResponse, Status> {
         let status = request.status();
         let v1::EndDeliveryRequest { event_id, delivery_id, occurred_at, .. } = request;
-        self::id("delivery_id", &delivery_id)?;
+        id("delivery_id", &delivery_id)?;
         let now = self.clock.now();
         let status =
             DeliveryStatus::from_message(status).filter(|status| status.is_end()).ok_or_else(|| {
@@ -212,42 +219,11 @@ pub(super) fn unknown(delivery_id: &str) -> Status {
     Status::not_found(format!("delivery {delivery_id} was never put here"))
 }
 
-/// An id that must be there.
-pub(super) fn id(field: &str, id: &str) -> Result<(), Status> {
-    match Channel::new(ChannelKind::Track, id) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(invalid(field, "must be 1-64 characters of A-Z a-z 0-9 _ -")),
-    }
-}
-
-fn maybe_id(field: &str, id: &str) -> Result<(), Status> {
-    if id.is_empty() || Channel::new(ChannelKind::Track, id).is_ok() {
-        return Ok(());
-    }
-    Err(invalid(field, "must be empty, or 1-64 characters of A-Z a-z 0-9 _ -"))
-}
-
-fn event_id(text: &str) -> Result<EventId, Status> {
-    if text.is_empty() {
-        return Ok(EventId::make());
-    }
-    text.parse().map_err(|why| invalid("event_id", why))
-}
-
 fn channels(names: &[String]) -> Result<Vec<Channel>, Status> {
     if names.len() > CHANNELS_PER_EVENT_MAX {
         return Err(invalid("channels", format!("{}, the limit is {CHANNELS_PER_EVENT_MAX}", names.len())));
     }
     names.iter().map(|name| name.parse::<Channel>().map_err(|why| invalid("channels", why))).collect()
-}
-
-/// A moment that is left out is now.
-pub(super) fn moment(
-    field: &str,
-    at: Option<prost_types::Timestamp>,
-    now: Timestamp,
-) -> Result<Timestamp, Status> {
-    at.map(Timestamp::try_from).transpose().map_err(|why| invalid(field, why)).map(|at| at.unwrap_or(now))
 }
 
 /// A JSON object as it came; empty for none.

@@ -80,14 +80,15 @@ impl Tracking {
         expires_at: Option<Timestamp>,
     ) -> Result<(), Status> {
         refuse_own_feed(channel)?;
-        self.store.grant(user, channel, expires_at).await.map_err(store_status)
+        self.store.grants.grant(user, channel, expires_at).await.map_err(|why| store_status(why.into()))
     }
 
     /// Takes a grant back and tells the edges; true if there was one.
     pub(super) async fn disallow(&self, user: &str, channel: &Channel) -> Result<bool, Status> {
         refuse_own_feed(channel)?;
         let now = self.clock.now();
-        let (stream, existed) = self.store.revoke(user, channel, now).await.map_err(store_status)?;
+        let revoked = self.store.grants.revoke(user, channel, now).await;
+        let (stream, existed) = revoked.map_err(|why| store_status(why.into()))?;
         self.store.outbox.drain(&stream, now).await.map_err(untold_status)?;
         Ok(existed)
     }

@@ -4,16 +4,13 @@
 //! `route`. Ids that are whole numbers are written as numbers, as Django writes its own. A position that is not live
 //! says how old it is. Degrees have six decimals (0.1 m), everything else one.
 
-use platepal_events::Timestamp;
-use serde::{Serialize, Serializer};
+use platepal_events::{Timestamp, WireId as Id};
+use serde::Serialize;
 
 use super::{
     liveness::Liveness,
     rider::{Shown, Smoothed},
 };
-
-/// Digits of a whole number that every reader of JSON keeps.
-const DIGITS_MAX: usize = 15;
 
 #[derive(Serialize)]
 struct Location {
@@ -66,20 +63,6 @@ struct AreaPosition<'a> {
 struct Gone<'a> {
     rider_id: Id<'a>,
     timestamp: String,
-}
-
-/// An id as Django writes it.
-struct Id<'a>(&'a str);
-
-impl Serialize for Id<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.parse::<u64>() {
-            Ok(number) if self.0.len() <= DIGITS_MAX && number.to_string() == self.0 => {
-                serializer.serialize_u64(number)
-            }
-            _ => serializer.serialize_str(self.0),
-        }
-    }
 }
 
 impl From<&Smoothed> for Location {

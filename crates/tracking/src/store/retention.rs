@@ -45,9 +45,7 @@ impl Store {
                 &[before.into(), chunk.into()],
             )
             .await?;
-        self.database
-            .execute("DELETE FROM tracking_grants WHERE expires_at < $1", &[now.micros().into()])
-            .await?;
+        self.grants.forget(now).await?;
         // Deliveries' rows go with their deliveries; these belong to none.
         self.database
             .execute(

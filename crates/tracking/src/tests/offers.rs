@@ -9,7 +9,7 @@ use rand::Rng;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::worker::fire_due;
+use platepal_service::worker::fire_due;
 
 on_both! {
     an_offer_is_told_to_its_rider_with_its_end
@@ -126,8 +126,10 @@ async fn an_offer_expires_once_with_two_workers_and_five_escalate_once(world: Wo
     for n in 1..=6 {
         make(&two[0], offer(&format!("o{n}"), "31")).await;
         let now = Clock.now().plus_millis(61_000);
-        let (a, b) =
-            tokio::join!(fire_due(&two[0].store, &settings, now), fire_due(&two[1].store, &settings, now));
+        let (a, b) = tokio::join!(
+            fire_due(&two[0].store, settings.chunk, now),
+            fire_due(&two[1].store, settings.chunk, now)
+        );
         assert_eq!(a.unwrap() + b.unwrap(), 1);
         assert_eq!(world.payloads("rider:31", "offer.expired").await.len(), n);
         assert_eq!(world.payloads("admin", "delivery.escalation").await.len(), usize::from(n >= 5));
@@ -145,7 +147,11 @@ async fn whoever_answers_too_late_finds_it_expired(world: World) {
     let settled = tracking.store.settle("o1", wanted, "", late).await.unwrap().unwrap();
     assert!(!settled.as_asked);
     assert_eq!(settled.offer.status, crate::rules::offer::OfferStatus::Expired);
-    assert_eq!(fire_due(&tracking.store, &settings(), late).await.unwrap(), 0, "its timer is gone");
+    assert_eq!(
+        fire_due(&tracking.store, settings::<Settings>().chunk, late).await.unwrap(),
+        0,
+        "its timer is gone"
+    );
 }
 
 fn rider(id: &str) -> Sender {
@@ -160,7 +166,7 @@ fn rider(id: &str) -> Sender {
         info: None,
         channels: vec![],
     };
-    Sender { principal, token: String::new(), client_id: "c".into() }
+    Sender { principal, token: String::new(), client_id: "c".into(), channel: None }
 }
 
 async fn only_the_rider_whom_it_was_made_to_can_answer(world: World) {
