@@ -314,6 +314,11 @@ impl Client {
     }
 }
 
+/// Whether an event tells of somebody's coming or going.
+pub(crate) fn is_presence(event: &Event) -> bool {
+    matches!(event.kind.as_str(), JOINED | LEFT)
+}
+
 /// What is pushed when somebody comes to a channel or goes; `None` for any other event.
 pub(crate) fn coming_or_going(channel: &Channel, event: &Event) -> Option<Reply> {
     let info = || serde_json::from_slice(&event.payload).ok().map(|info| Presence { info: Some(info) });

@@ -5,7 +5,9 @@
 use std::sync::OnceLock;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use platepal_events::{Class, Entry, Event, EventId, Position, Spelling, frame, frame_as};
+use platepal_events::{
+    Channel, Class, Entry, Event, EventId, Position, Spelling, flat_frame, frame, frame_as,
+};
 use platepal_service::trace::Sampled;
 
 use crate::{
@@ -113,6 +115,20 @@ impl Wire {
         }
     }
 
+    /// An event that is kept nowhere.
+    pub fn passing(self, channel: &Channel, event: &Event, spelling: Spelling) -> Bytes {
+        let flat = one_line(flat_frame(event, spelling));
+        if !self.is_centrifuge() {
+            return self.wrap(&flat);
+        }
+        let publication = Publication { data: flat.into(), ..Publication::default() };
+        let channel = channel.to_string();
+        self.reply(&Reply {
+            push: Some(Push { channel, publication: Some(publication), ..Push::default() }),
+            ..Reply::default()
+        })
+    }
+
     /// An event of a channel. `place`, for values of the *latest* class: up to where the reader has the log.
     fn entry(self, entry: &Entry, place: Option<&Position>, spelling: Spelling) -> Bytes {
         match self {
@@ -172,7 +188,20 @@ fn socket_frame(first: u8, payload: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-/// An entry and its frames, each made when first needed.
+/// The frames of something, one per wire, each made when first needed.
+#[derive(Debug, Default)]
+pub(crate) struct Frames([OnceLock<Bytes>; Wire::COUNT]);
+
+impl Frames {
+    pub fn get(&self, wire: Wire, encode: impl Fn() -> Bytes) -> Bytes {
+        match self.0.get(wire as usize) {
+            Some(slot) => slot.get_or_init(encode).clone(),
+            None => encode(),
+        }
+    }
+}
+
+/// An entry and its frames.
 #[derive(Debug)]
 pub(crate) struct Encoded {
     pub entry: Entry,
@@ -180,13 +209,13 @@ pub(crate) struct Encoded {
     place: Option<Position>,
     /// Its trace, if that is recorded.
     pub sampled: Option<Sampled>,
-    frames: [OnceLock<Bytes>; Wire::COUNT],
+    frames: Frames,
 }
 
 impl Encoded {
     pub fn new(entry: Entry) -> Self {
         let sampled = Sampled::of(&entry.event);
-        Self { entry, place: None, sampled, frames: Default::default() }
+        Self { entry, place: None, sampled, frames: Frames::default() }
     }
 
     /// A value of the *latest* class, for readers that have the log up to a place.
@@ -201,14 +230,7 @@ impl Encoded {
 
     /// `spelling` is the same for all connections of an edge.
     pub fn frame(&self, wire: Wire, spelling: Spelling) -> Bytes {
-        match self.frames.get(wire as usize) {
-            Some(slot) => slot.get_or_init(|| self.encode(wire, spelling)).clone(),
-            None => self.encode(wire, spelling),
-        }
-    }
-
-    fn encode(&self, wire: Wire, spelling: Spelling) -> Bytes {
-        wire.entry(&self.entry, self.place.as_ref(), spelling)
+        self.frames.get(wire, || wire.entry(&self.entry, self.place.as_ref(), spelling))
     }
 
     /// About what it costs in memory: the payload, one frame of it, and what is around them.

@@ -98,8 +98,14 @@ impl Owners {
         Domain::ALL.into_iter().find(|domain| domain.word() == word)
     }
 
-    /// Calls a domain's method.
-    pub async fn call(&self, caller: &Caller, method: &str, data: Bytes) -> Result<Bytes, Status> {
+    /// Calls a domain's method; `feed` is where it was said, if it was not called by name.
+    pub async fn call(
+        &self,
+        caller: &Caller,
+        feed: Option<&Channel>,
+        method: &str,
+        data: Bytes,
+    ) -> Result<Bytes, Status> {
         let domain = Self::of_method(method).zip(method.split_once('.').map(|(_, method)| method));
         let (domain, method) = domain.ok_or_else(|| Status::unimplemented("there is no such method"))?;
         let request = v1::CallRequest {
@@ -108,6 +114,7 @@ impl Owners {
             data,
             token: caller.token.to_string(),
             client_id: caller.client_id.clone(),
+            channel: feed.map(ToString::to_string).unwrap_or_default(),
         };
         Ok(self.link(domain)?.domain(self.message_bytes_max).call(request).await?.into_inner().data)
     }

@@ -14,7 +14,7 @@ use tonic::Status;
 
 use crate::{
     codec::Wire,
-    routes::{self, Method},
+    routes::{self, Arguments, Method},
 };
 
 /// Characters of a client's own words that are repeated to it.
@@ -48,6 +48,8 @@ pub(crate) struct Asked {
 pub(crate) struct ReplyTo {
     kind: Box<str>,
     id: Option<Box<RawValue>>,
+    /// Nobody waits for a result.
+    quiet: bool,
 }
 
 #[derive(Default, Serialize)]
@@ -74,15 +76,22 @@ pub(crate) fn read(text: &[u8], feed: ChannelKind) -> Result<Asked, Bytes> {
         id => id.map(ToOwned::to_owned),
     };
     let Some(kind) = said.kind else { return Err(error("the message has no \"type\"")) };
-    let Some(method) = routes::saying(feed, &kind) else {
+    let Some((arguments, method)) = routes::saying(feed, &kind) else {
         let shown: String = kind.chars().take(ECHO_CHARS).collect();
         return Err(error_to(
             id.as_deref(),
             &format!("this socket does not take messages of type {shown:?}"),
         ));
     };
-    let Some(data) = said.data else {
-        return Err(error_to(id.as_deref(), "the message has no \"data\""));
+    let whole: &RawValue;
+    let data = match (said.data, arguments) {
+        (Some(data), _) => data,
+        (None, Arguments::Data) => return Err(error_to(id.as_deref(), "the message has no \"data\"")),
+        (None, Arguments::Flat) => {
+            // It has just been read as JSON.
+            whole = serde_json::from_slice(text).map_err(|_| error("the message is not JSON"))?;
+            whole
+        }
     };
     let method = match method {
         Method::Always(method) => method,
@@ -98,18 +107,22 @@ pub(crate) fn read(text: &[u8], feed: ChannelKind) -> Result<Asked, Bytes> {
     };
     // A copy: the text may be a piece of a larger buffer.
     let data = Bytes::copy_from_slice(data.get().as_bytes());
-    Ok(Asked { method, data, reply: ReplyTo { kind: kind.into(), id } })
+    let quiet = arguments == Arguments::Flat && id.is_none();
+    Ok(Asked { method, data, reply: ReplyTo { kind: kind.into(), id, quiet } })
 }
 
 impl ReplyTo {
-    /// The frame that says what came of it. `data` is JSON.
-    pub fn result(&self, data: &[u8]) -> Bytes {
+    /// The frame that says what came of it, if somebody waits for that. `data` is JSON.
+    pub fn result(&self, data: &[u8]) -> Option<Bytes> {
+        if self.quiet {
+            return None;
+        }
         let Ok(data) = serde_json::from_slice::<&RawValue>(data) else {
             tracing::error!(message = &*self.kind, "a domain's answer is not JSON");
-            return self.error(LATER);
+            return Some(self.error(LATER));
         };
         let kind = format!("{}_result", self.kind);
-        frame(&Answer { kind: &kind, data: Some(data), id: self.id.as_deref(), ..Answer::default() })
+        Some(frame(&Answer { kind: &kind, data: Some(data), id: self.id.as_deref(), ..Answer::default() }))
     }
 
     /// The frame that says why nothing came of it.
@@ -227,10 +240,10 @@ mod tests {
         let down = Status::unavailable("tcp connect error: 10.0.0.7:50051");
         let rider = |said: &str| refused(said, ChannelKind::Rider);
         let frames = [
-            text(&asked("7").result(br#"{"answers":[{"outcome":"shown"}]}"#)),
-            text(&asked(r#""a-1""#).result(br#"{"answers":[]}"#)),
-            text(&asked("null").result(b"{}")),
-            text(&asked("7").result(b"not JSON")),
+            text(&asked("7").result(br#"{"answers":[{"outcome":"shown"}]}"#).unwrap()),
+            text(&asked(r#""a-1""#).result(br#"{"answers":[]}"#).unwrap()),
+            text(&asked("null").result(b"{}").unwrap()),
+            text(&asked("7").result(b"not JSON").unwrap()),
             text(&asked("7").refusal(&denied)),
             text(&asked("null").refusal(&down)),
             text(&asked("7").refusal(&Status::unimplemented("there is no method \"report\""))),
@@ -262,6 +275,19 @@ mod tests {
         {"type":"error","message":"the message's \"data\" must be an object whose \"accept\" is true or false"}
         {"type":"error","message":"the message's \"data\" must be an object whose \"accept\" is true or false"}
         "#);
+    }
+
+    #[test]
+    fn a_chat_message_has_its_arguments_beside_its_type_and_is_answered_if_it_has_an_id() {
+        let read = |said: &str| read(said.as_bytes(), ChannelKind::Chat).unwrap();
+        let flat = r#"{"type":"send_message","content":"hi","message_type":"TEXT"}"#;
+        let asked = read(flat);
+        assert_eq!((asked.method, &*asked.data), ("chat.send", flat.as_bytes()));
+        assert_eq!(asked.reply.result(b"{}"), None);
+        assert!(text(&asked.reply.error("no")).contains("no"));
+        let asked = read(r#"{"type":"typing","data":{"is_typing":true},"id":1}"#);
+        assert_eq!((asked.method, &*asked.data), ("chat.typing", &br#"{"is_typing":true}"#[..]));
+        assert_eq!(text(&asked.reply.result(b"{}").unwrap()), r#"{"type":"typing_result","data":{},"id":1}"#);
     }
 
     #[test]

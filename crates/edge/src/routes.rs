@@ -15,15 +15,34 @@ const TABLE: &[(&str, ChannelKind)] = &[
     ("area", ChannelKind::Area),
 ];
 
-/// What the clients of a kind of feed may say, by the type of the message, and the method that it calls.
-const SAYINGS: &[(ChannelKind, &str, Method)] = &[
-    (ChannelKind::Rider, "location", Method::Always("tracking.report")),
+/// What the clients of a kind of feed may say, by the type of the message: where its arguments are, and the method that
+/// it calls.
+const SAYINGS: &[(ChannelKind, &str, Arguments, Method)] = &[
+    (ChannelKind::Rider, "location", Arguments::Data, Method::Always("tracking.report")),
     (
         ChannelKind::Rider,
         "offer_response",
+        Arguments::Data,
         Method::If { field: "accept", yes: "tracking.accept_offer", no: "tracking.decline_offer" },
     ),
+    (ChannelKind::Chat, "send_message", Arguments::Flat, Method::Always("chat.send")),
+    (ChannelKind::Chat, "typing", Arguments::Flat, Method::Always("chat.typing")),
+    (ChannelKind::Chat, "mark_read", Arguments::Flat, Method::Always("chat.read")),
+    (ChannelKind::Chat, "edit_message", Arguments::Flat, Method::Always("chat.edit")),
+    (ChannelKind::Chat, "delete_message", Arguments::Flat, Method::Always("chat.delete")),
+    (ChannelKind::Chat, "history", Arguments::Flat, Method::Always("chat.history")),
+    (ChannelKind::Chat, "presence", Arguments::Flat, Method::Always("chat.presence")),
 ];
+
+/// Where a message has its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arguments {
+    /// In its `data`. It is always answered.
+    Data,
+    /// Beside its type, or in its `data`. It is answered if it has an id, or if nothing came of it: such clients know of
+    /// no answers, they see what follows.
+    Flat,
+}
 
 /// Which method a message calls.
 #[derive(Debug, Clone, Copy)]
@@ -38,9 +57,9 @@ pub(crate) enum Method {
 }
 
 /// What a message of this type means on a feed of this kind; `None` when such feeds take none.
-pub(crate) fn saying(kind: ChannelKind, message_type: &str) -> Option<Method> {
-    let found = SAYINGS.iter().find(|(feed, name, _)| *feed == kind && *name == message_type);
-    found.map(|(_, _, method)| *method)
+pub(crate) fn saying(kind: ChannelKind, message_type: &str) -> Option<(Arguments, Method)> {
+    let found = SAYINGS.iter().find(|(feed, name, ..)| *feed == kind && *name == message_type);
+    found.map(|(_, _, arguments, method)| (*arguments, *method))
 }
 
 /// Why a path leads nowhere.

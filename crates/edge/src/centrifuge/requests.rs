@@ -44,7 +44,7 @@ impl Session {
         let (edge, caller) = (Arc::clone(&self.edge), self.caller(user));
         let limit = self.edge.settings.call_timeout;
         self.spawn(async move {
-            let answer = match turn.ask(limit, edge.owners.call(&caller, &request.method, data)).await {
+            let answer = match turn.ask(limit, edge.owners.call(&caller, None, &request.method, data)).await {
                 Ok(data) if is_json(&data) => Ok(Reply { rpc: Some(RpcResult { data }), ..Reply::default() }),
                 Ok(_) => {
                     tracing::error!(method = request.method, "a domain's answer to a call is not JSON");

@@ -18,9 +18,9 @@ use tokio::sync::{Notify, watch};
 
 use super::ring::{Ring, RingBound};
 use crate::{
-    centrifuge::coming_or_going,
+    centrifuge::{coming_or_going, is_presence},
     close::{Close, Code},
-    codec::{Encoded, Wire},
+    codec::{Encoded, Frames, Wire},
     queue::{Order, Outgoing, Queue},
     sessions::ClientId,
 };
@@ -251,14 +251,19 @@ impl Feed {
         counter!("realtime_edge_deliveries_total").increment(told);
     }
 
-    /// Tells who came or went to the readers that want to know.
+    /// Tells what is kept nowhere: who came or went to the readers that want to know, anything else to all.
     pub fn pass(&self, event: &Event) {
-        let Some(push) = coming_or_going(&self.channel, event) else { return };
+        let presence = is_presence(event).then(|| coming_or_going(&self.channel, event));
+        let frames = Frames::default();
         let state = self.state.lock();
         // One that is not told yet that it is a reader must not hear of others first.
-        let told = state.readers.values().filter(|own| own.join_leave && own.stage != Stage::Attached);
-        for reader in told {
-            reader.queue.push(Outgoing::plain(reader.wire.reply(&push)));
+        for reader in state.readers.values().filter(|own| own.stage != Stage::Attached) {
+            let frame = match &presence {
+                Some(Some(push)) if reader.join_leave => reader.wire.reply(push),
+                Some(_) => continue,
+                None => frames.get(reader.wire, || reader.wire.passing(&self.channel, event, self.spelling)),
+            };
+            reader.queue.push(Outgoing::plain(frame));
         }
     }
 

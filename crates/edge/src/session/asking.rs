@@ -142,22 +142,25 @@ impl Session {
             busy.asked += 1;
         }
         let (owners, caller) = (self.edge.owners.clone(), self.caller(user));
+        let feed = self.subscriptions.first().map(|subscription| subscription.channel.clone());
         self.count("asked");
         self.work.push(Box::pin(async move {
-            let answer = turn.ask(limit, owners.call(&caller, method, data)).await;
+            let answer = turn.ask(limit, owners.call(&caller, feed.as_ref(), method, data)).await;
             Outcome::Asked(match answer {
                 Ok(data) => reply.result(&data),
-                Err(status) => reply.refusal(&status),
+                Err(status) => Some(reply.refusal(&status)),
             })
         }));
     }
 
     /// A domain's answer.
-    pub(super) fn asked(&mut self, frame: Bytes) {
+    pub(super) fn asked(&mut self, frame: Option<Bytes>) {
         if let Some(busy) = &mut self.lanes.0 {
             busy.asked = busy.asked.saturating_sub(1);
         }
-        self.queue.push(Outgoing::plain(frame));
+        if let Some(frame) = frame {
+            self.queue.push(Outgoing::plain(frame));
+        }
     }
 
     /// Through the queue, whose bound holds for a client that asks and does not read, too.

@@ -18,7 +18,7 @@ pub(crate) enum Outcome {
     /// Whether a channel may still be read.
     Rechecked(Channel, Result<(), Close>),
     /// What a domain answered, as a frame of PlatePal's protocol.
-    Asked(Bytes),
+    Asked(Option<Bytes>),
     Centrifuge(Box<Done>),
 }
 

@@ -148,7 +148,7 @@ impl House {
         let parts = Parts {
             settings: Arc::new(service),
             bus: Arc::clone(&bus) as Arc<dyn Bus>,
-            links: Links::new(HashMap::from([(Owner::Orders, link.clone()), (Owner::Tracking, link)])),
+            links: Links::new(Owner::ALL.into_iter().map(|owner| (owner, link.clone())).collect()),
             edges: Edges::new(group(&[]), Some(own), None, 1 << 20),
             keys: ApiKeys::new(&group::<KeySettings>(&[])).unwrap(),
             clock: Clock,

@@ -163,7 +163,7 @@ async fn what_no_domain_takes_is_refused_and_the_connection_goes_on() {
     with_every_sdk(&tier, async |life| {
         let client = life.connected().await;
         let order = format!("order:{}", 5000 + life.user);
-        for channel in [order, life.feed(), "chat:1".to_owned()] {
+        for channel in [order, life.feed(), "menu:1".to_owned()] {
             let refused = client.publish(&channel, json!({ "text": "hi" })).await.unwrap_err();
             assert!(matches!(refused.code, 103 | 108), "{life}: {channel}: {refused:?}");
         }
