@@ -34,6 +34,8 @@ pub(crate) enum Role {
     Orders,
     /// The tracking domain
     Tracking,
+    /// The chat domain
+    Chat,
 }
 
 impl Role {
@@ -42,11 +44,17 @@ impl Role {
         if roles.is_empty() { Self::value_variants().to_vec() } else { roles.to_vec() }
     }
 
+    /// Whether it asks the edges who is connected.
+    pub(crate) fn asks_edges(self) -> bool {
+        matches!(self, Self::Edge | Self::Gateway | Self::Chat)
+    }
+
     /// The role of a domain.
     pub(crate) fn of(domain: Domain) -> Self {
         match domain {
             Domain::Orders => Self::Orders,
             Domain::Tracking => Self::Tracking,
+            Domain::Chat => Self::Chat,
         }
     }
 }

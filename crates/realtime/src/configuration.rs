@@ -21,10 +21,11 @@ pub(crate) struct Configuration {
     pub(crate) gateway: platepal_gateway::Settings,
     pub(crate) orders: platepal_orders::Settings,
     pub(crate) tracking: platepal_tracking::Settings,
+    pub(crate) chat: platepal_chat::Settings,
 }
 
 /// Every group: its title and its settings, in the order of the reference page.
-fn groups() -> [(&'static str, &'static [Spec]); 12] {
+fn groups() -> [(&'static str, &'static [Spec]); 13] {
     fn group<G: Group>() -> (&'static str, &'static [Spec]) {
         (G::TITLE, G::SPECS)
     }
@@ -39,6 +40,7 @@ fn groups() -> [(&'static str, &'static [Spec]); 12] {
         group::<platepal_bus::Settings>(),
         group::<platepal_orders::Settings>(),
         group::<platepal_tracking::Settings>(),
+        group::<platepal_chat::Settings>(),
         group::<platepal_service::access::Settings>(),
         group::<platepal_service::trace::Settings>(),
     ]
@@ -86,7 +88,7 @@ impl Configuration {
         let service = reader.read();
         let (keys, bus, tokens, access) = (reader.read(), reader.read(), reader.read(), reader.read());
         let (edge, gateway, orders, traces) = (reader.read(), reader.read(), reader.read(), reader.read());
-        let (edges, tracking, shares) = (reader.read(), reader.read(), reader.read());
+        let (edges, tracking, shares, chat) = (reader.read(), reader.read(), reader.read(), reader.read());
         Some(Self {
             service: service?,
             keys: keys?,
@@ -100,6 +102,7 @@ impl Configuration {
             gateway: gateway?,
             orders: orders?,
             tracking: tracking?,
+            chat: chat?,
         })
     }
 
@@ -111,6 +114,7 @@ impl Configuration {
         self.access.check(reader);
         self.traces.check(reader);
         self.orders.check(reader);
+        self.chat.check(reader);
         if runs(Role::Edge) {
             self.tokens.check(reader);
             self.edge.check(reader);

@@ -114,7 +114,7 @@ impl Running {
         // Before anybody can ask, so that no process is ready before all of its roles are.
         let started = parts.readiness.gate("start");
         watch_bus(&parts);
-        if roles.contains(&Role::Edge) || roles.contains(&Role::Gateway) {
+        if roles.iter().any(|role| role.asks_edges()) {
             parts.edges.follow(parts.bus.clone(), parts.clock, &parts.shutdown);
         }
         // On the heap: it holds the settings of every role, and its callers would carry them along.
@@ -248,6 +248,10 @@ async fn start_roles(
                 let access = configuration.access.clone();
                 let shares = ShareSigner::new(&configuration.shares)?;
                 platepal_tracking::run(configuration.tracking.clone(), access, shares, parts, doors).await?;
+            }
+            Domain::Chat => {
+                let access = configuration.access.clone();
+                Box::pin(platepal_chat::run(configuration.chat.clone(), access, parts, doors)).await?;
             }
         }
     }

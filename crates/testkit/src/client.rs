@@ -1,8 +1,9 @@
 //! gRPC clients as Django has them: one address, one API key.
 
 use platepal_proto::v1::{
-    events_service_client::EventsServiceClient, orders_service_client::OrdersServiceClient,
-    sessions_service_client::SessionsServiceClient, tracking_service_client::TrackingServiceClient,
+    chat_service_client::ChatServiceClient, events_service_client::EventsServiceClient,
+    orders_service_client::OrdersServiceClient, sessions_service_client::SessionsServiceClient,
+    tracking_service_client::TrackingServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -62,6 +63,11 @@ impl Clients {
     /// `TrackingService`.
     pub fn tracking(&self) -> TrackingServiceClient<InterceptedService<Channel, ApiKey>> {
         TrackingServiceClient::with_interceptor(self.channel(), self.key())
+    }
+
+    /// `ChatService`.
+    pub fn chat(&self) -> ChatServiceClient<InterceptedService<Channel, ApiKey>> {
+        ChatServiceClient::with_interceptor(self.channel(), self.key())
     }
 
     /// `SessionsService`.

@@ -7,6 +7,7 @@
 
 mod access;
 mod centrifuge;
+mod chat;
 mod collector;
 mod crashes;
 mod deliveries;
