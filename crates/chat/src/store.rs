@@ -10,7 +10,6 @@
 //! on both. Only searching words differs.
 
 pub(crate) mod desk;
-mod ids;
 pub(crate) mod messages;
 pub(crate) mod people;
 pub(crate) mod reads;
@@ -27,6 +26,7 @@ use platepal_service::{
     Database, DatabaseError, Group,
     access::Granted,
     feed::Feed,
+    ids::Ids,
     outbox::{Letter, Outbox},
     sql::Transaction,
     timers::Timers,
@@ -57,7 +57,7 @@ pub(crate) struct Store {
     pub(crate) grants: Granted,
     pub(crate) feed: Feed,
     settings: Settings,
-    ids: Arc<ids::Ids>,
+    ids: Ids,
     lanes: Arc<[Group<Job, Result<Sent, SendError>>]>,
 }
 
@@ -84,7 +84,7 @@ impl Store {
             grants: Granted::new(database.clone(), outbox.clone(), "chat"),
             timers: Timers::new(database.clone(), "chat"),
             feed: Feed::new(database.clone(), "chat"),
-            ids: Arc::default(),
+            ids: Ids::new(database.clone(), "chat", "messages"),
             lanes: Arc::default(),
             settings: settings.clone(),
             outbox,

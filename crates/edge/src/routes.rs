@@ -13,6 +13,7 @@ const TABLE: &[(&str, ChannelKind)] = &[
     ("order", ChannelKind::Order),
     ("track", ChannelKind::Track),
     ("area", ChannelKind::Area),
+    ("inbox", ChannelKind::Inbox),
 ];
 
 /// What the clients of a kind of feed may say, by the type of the message: where its arguments are, and the method that
@@ -32,6 +33,18 @@ const SAYINGS: &[(ChannelKind, &str, Arguments, Method)] = &[
     (ChannelKind::Chat, "delete_message", Arguments::Flat, Method::Always("chat.delete")),
     (ChannelKind::Chat, "history", Arguments::Flat, Method::Always("chat.history")),
     (ChannelKind::Chat, "presence", Arguments::Flat, Method::Always("chat.presence")),
+    (ChannelKind::Inbox, "mark_notifications_read", Arguments::Flat, Method::Always("notifications.read")),
+    (ChannelKind::Inbox, "clear_notifications", Arguments::Flat, Method::Always("notifications.clear")),
+    (ChannelKind::Inbox, "list_notifications", Arguments::Flat, Method::Always("notifications.list")),
+    (ChannelKind::Inbox, "notification_shown", Arguments::Flat, Method::Always("notifications.shown")),
+    (ChannelKind::Customer, "mark_notifications_read", Arguments::Flat, Method::Always("notifications.read")),
+    (ChannelKind::Customer, "clear_notifications", Arguments::Flat, Method::Always("notifications.clear")),
+    (ChannelKind::Customer, "list_notifications", Arguments::Flat, Method::Always("notifications.list")),
+    (ChannelKind::Customer, "notification_shown", Arguments::Flat, Method::Always("notifications.shown")),
+    (ChannelKind::Rider, "mark_notifications_read", Arguments::Flat, Method::Always("notifications.read")),
+    (ChannelKind::Rider, "clear_notifications", Arguments::Flat, Method::Always("notifications.clear")),
+    (ChannelKind::Rider, "list_notifications", Arguments::Flat, Method::Always("notifications.list")),
+    (ChannelKind::Rider, "notification_shown", Arguments::Flat, Method::Always("notifications.shown")),
 ];
 
 /// Where a message has its arguments.
@@ -101,6 +114,7 @@ mod tests {
             ("/ws/order/5012", "order:5012"),
             ("/ws/track/5012", "track:5012"),
             ("/ws/area/u33dc", "area:u33dc"),
+            ("/ws/inbox/7", "inbox:7"),
         ] {
             let events = path.replace("/ws/", "/events/");
             for path in [path.to_owned(), format!("{path}/"), events] {

@@ -16,11 +16,13 @@ pub enum Domain {
     Tracking,
     /// Chat: rooms, messages, the support desk.
     Chat,
+    /// Notifications: inboxes, pushes, what is handed over to Django.
+    Notifications,
 }
 
 impl Domain {
     /// Every domain.
-    pub const ALL: [Self; 3] = [Self::Orders, Self::Tracking, Self::Chat];
+    pub const ALL: [Self; 4] = [Self::Orders, Self::Tracking, Self::Chat, Self::Notifications];
 
     /// Its name: a role of the binary, and the word in settings and metrics.
     pub fn word(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Domain {
             Self::Orders => "orders",
             Self::Tracking => "tracking",
             Self::Chat => "chat",
+            Self::Notifications => "notifications",
         }
     }
 }
@@ -58,6 +61,7 @@ const fn latest(name: &'static str, owner: Option<Domain>) -> Known {
 const ORDERS: Option<Domain> = Some(Domain::Orders);
 const TRACKING: Option<Domain> = Some(Domain::Tracking);
 const CHAT: Option<Domain> = Some(Domain::Chat);
+const NOTIFICATIONS: Option<Domain> = Some(Domain::Notifications);
 
 /// Every type that the frontends handle or a domain makes.
 const KNOWN: &[Known] = &[
@@ -121,6 +125,9 @@ const KNOWN: &[Known] = &[
     // For those who look after the support desk.
     log("chat_waiting", CHAT),
     log("chat_assigned", CHAT),
+    log("notification", NOTIFICATIONS),
+    log("notification_read", NOTIFICATIONS),
+    log("notification_cleared", NOTIFICATIONS),
     // Between the tier's own processes; no client can subscribe to the channel that carries it.
     log("grant.revoked", None),
     log("session.disconnect", None),

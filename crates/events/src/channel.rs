@@ -30,6 +30,8 @@ pub enum ChannelKind {
     Track,
     /// The riders in one geohash cell, `area:u33dc`.
     Area,
+    /// One user's notifications, whatever the user's role.
+    Inbox,
     /// Everybody who is signed in.
     All,
     /// What the tier's own processes tell each other of sessions and grants. Nobody outside can name it.
@@ -38,7 +40,7 @@ pub enum ChannelKind {
 
 impl ChannelKind {
     /// Every kind that can be named from outside.
-    pub const PUBLIC: [Self; 10] = [
+    pub const PUBLIC: [Self; 11] = [
         Self::Customer,
         Self::Restaurant,
         Self::Rider,
@@ -48,6 +50,7 @@ impl ChannelKind {
         Self::Order,
         Self::Track,
         Self::Area,
+        Self::Inbox,
         Self::All,
     ];
 
@@ -63,6 +66,7 @@ impl ChannelKind {
             Self::Order => "order",
             Self::Track => "track",
             Self::Area => "area",
+            Self::Inbox => "inbox",
             Self::All => "all",
             Self::Sessions => "sessions",
         }
@@ -75,7 +79,7 @@ impl ChannelKind {
 
     /// Whether the channel belongs to the user whose id it carries.
     pub fn is_own_feed(self) -> bool {
-        matches!(self, Self::Customer | Self::Rider)
+        matches!(self, Self::Customer | Self::Rider | Self::Inbox)
     }
 
     /// Whether a newcomer is given the channel's state before its events.
@@ -98,6 +102,7 @@ impl ChannelKind {
         match self {
             Self::Rider | Self::Track | Self::Area => Domain::Tracking,
             Self::Chat => Domain::Chat,
+            Self::Inbox => Domain::Notifications,
             // Until a domain of their own exists, orders answers for the others.
             _ => Domain::Orders,
         }
@@ -144,7 +149,7 @@ pub struct Channel {
 pub enum ChannelError {
     /// The word before the colon is unknown.
     #[error(
-        "{0:?} is not a channel: it starts with none of customer, restaurant, rider, admin, chat, menu, order, track, area, all"
+        "{0:?} is not a channel: it starts with none of customer, restaurant, rider, admin, chat, menu, order, track, area, inbox, all"
     )]
     UnknownKind(String),
     /// A kind that needs an id has none, or the other way round.

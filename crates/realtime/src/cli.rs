@@ -36,6 +36,8 @@ pub(crate) enum Role {
     Tracking,
     /// The chat domain
     Chat,
+    /// The notifications domain
+    Notifications,
 }
 
 impl Role {
@@ -46,7 +48,7 @@ impl Role {
 
     /// Whether it asks the edges who is connected.
     pub(crate) fn asks_edges(self) -> bool {
-        matches!(self, Self::Edge | Self::Gateway | Self::Chat)
+        matches!(self, Self::Edge | Self::Gateway | Self::Chat | Self::Notifications)
     }
 
     /// The role of a domain.
@@ -55,6 +57,7 @@ impl Role {
             Domain::Orders => Self::Orders,
             Domain::Tracking => Self::Tracking,
             Domain::Chat => Self::Chat,
+            Domain::Notifications => Self::Notifications,
         }
     }
 }
@@ -67,6 +70,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Print a token as Django would sign it, for trying things
     Token(Token),
+    /// Print a new pair of keys for web push
+    Vapid,
     /// Publish an event through the gateway, and print what was kept
     Publish(Publish),
     /// Follow a channel: positions, ages, gaps

@@ -22,10 +22,12 @@ pub(crate) struct Configuration {
     pub(crate) orders: platepal_orders::Settings,
     pub(crate) tracking: platepal_tracking::Settings,
     pub(crate) chat: platepal_chat::Settings,
+    pub(crate) notifications: platepal_notifications::Settings,
+    pub(crate) push: platepal_push::Settings,
 }
 
 /// Every group: its title and its settings, in the order of the reference page.
-fn groups() -> [(&'static str, &'static [Spec]); 13] {
+fn groups() -> [(&'static str, &'static [Spec]); 15] {
     fn group<G: Group>() -> (&'static str, &'static [Spec]) {
         (G::TITLE, G::SPECS)
     }
@@ -41,6 +43,8 @@ fn groups() -> [(&'static str, &'static [Spec]); 13] {
         group::<platepal_orders::Settings>(),
         group::<platepal_tracking::Settings>(),
         group::<platepal_chat::Settings>(),
+        group::<platepal_notifications::Settings>(),
+        group::<platepal_push::Settings>(),
         group::<platepal_service::access::Settings>(),
         group::<platepal_service::trace::Settings>(),
     ]
@@ -88,6 +92,7 @@ impl Configuration {
         let service = reader.read();
         let (keys, bus, tokens, access) = (reader.read(), reader.read(), reader.read(), reader.read());
         let (edge, gateway, orders, traces) = (reader.read(), reader.read(), reader.read(), reader.read());
+        let (notifications, push) = (reader.read(), reader.read());
         let (edges, tracking, shares, chat) = (reader.read(), reader.read(), reader.read(), reader.read());
         Some(Self {
             service: service?,
@@ -103,6 +108,8 @@ impl Configuration {
             orders: orders?,
             tracking: tracking?,
             chat: chat?,
+            notifications: notifications?,
+            push: push?,
         })
     }
 
@@ -115,6 +122,8 @@ impl Configuration {
         self.traces.check(reader);
         self.orders.check(reader);
         self.chat.check(reader);
+        self.notifications.check(reader, self.push.timeout);
+        self.push.check(reader);
         if runs(Role::Edge) {
             self.tokens.check(reader);
             self.edge.check(reader);

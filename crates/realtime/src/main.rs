@@ -32,6 +32,10 @@ async fn main() -> ExitCode {
         Some(Command::Demo(demo)) => Box::pin(demo::run(&demo)).await,
         Some(Command::Doctor(doctor)) => return tools::doctor::run(&doctor).await,
         Some(Command::Token(token)) => tools::token::run(&token),
+        Some(Command::Vapid) => {
+            tools::vapid::run();
+            Ok(())
+        }
         Some(Command::Publish(publish)) => tools::publish::run(publish).await,
         Some(Command::Tail(tail)) => tools::tail::run(tail).await,
         Some(Command::ReplayTrace(replay)) => tools::replay_trace::run(&replay),

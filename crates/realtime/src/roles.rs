@@ -15,6 +15,7 @@ use platepal_auth::{ApiKeys, ShareSigner, Verifier};
 use platepal_bus::{Bus, embedded::Embedded, nats::Nats};
 use platepal_edge::Landing;
 use platepal_events::Domain;
+use platepal_push::Senders;
 use platepal_service::{
     Clock, Metrics, Parts, Readiness, Shutdown, Telemetry, admin,
     edges::{Edges, Own},
@@ -252,6 +253,12 @@ async fn start_roles(
             Domain::Chat => {
                 let access = configuration.access.clone();
                 Box::pin(platepal_chat::run(configuration.chat.clone(), access, parts, doors)).await?;
+            }
+            Domain::Notifications => {
+                let access = configuration.access.clone();
+                let push = Senders::new(&configuration.push).map_err(anyhow::Error::msg)?;
+                let settings = configuration.notifications.clone();
+                Box::pin(platepal_notifications::run(settings, push, access, parts, doors)).await?;
             }
         }
     }

@@ -7,6 +7,7 @@ pub(crate) mod replay_trace;
 pub(crate) mod settings;
 pub(crate) mod tail;
 pub(crate) mod token;
+pub(crate) mod vapid;
 
 use std::time::Duration;
 

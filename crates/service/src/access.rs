@@ -82,7 +82,9 @@ impl Access {
 fn allowed_by_claims(principal: &Principal, channel: &Channel) -> bool {
     let has = |role| principal.has_role(role);
     match channel.kind() {
-        ChannelKind::Customer | ChannelKind::Rider => principal.user_id.as_str() == channel.id(),
+        ChannelKind::Customer | ChannelKind::Rider | ChannelKind::Inbox => {
+            principal.user_id.as_str() == channel.id()
+        }
         ChannelKind::Restaurant => principal.has_restaurant(channel.id()),
         ChannelKind::Admin => has(Role::Admin),
         ChannelKind::Chat | ChannelKind::Order | ChannelKind::Track | ChannelKind::Area => {

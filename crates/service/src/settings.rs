@@ -27,6 +27,8 @@ platepal_settings::settings! {
         tracking_url: Option<Url> = "REALTIME_TRACKING_URL", optional;
         /// Where the chat domain answers, for processes that do not run it, e.g. `http://chat:50051`.
         chat_url: Option<Url> = "REALTIME_CHAT_URL", optional;
+        /// Where the notifications domain answers, for processes that do not run it, e.g. `http://notifications:50051`.
+        notifications_url: Option<Url> = "REALTIME_NOTIFICATIONS_URL", optional;
         /// How long one gRPC call may take, whatever deadline its caller asked for.
         grpc_timeout: Duration = "REALTIME_GRPC_TIMEOUT", default "10s", bound { unit: "time", full: "the caller gets DEADLINE_EXCEEDED and may repeat with the same event id", metric: "realtime_grpc_requests_total" };
         /// The largest gRPC message; a full batch of the largest events fits.
@@ -49,6 +51,7 @@ impl Settings {
             Domain::Orders => self.orders_url.as_ref(),
             Domain::Tracking => self.tracking_url.as_ref(),
             Domain::Chat => self.chat_url.as_ref(),
+            Domain::Notifications => self.notifications_url.as_ref(),
         }
     }
 

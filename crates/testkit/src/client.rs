@@ -2,8 +2,8 @@
 
 use platepal_proto::v1::{
     chat_service_client::ChatServiceClient, events_service_client::EventsServiceClient,
-    orders_service_client::OrdersServiceClient, sessions_service_client::SessionsServiceClient,
-    tracking_service_client::TrackingServiceClient,
+    notifications_service_client::NotificationsServiceClient, orders_service_client::OrdersServiceClient,
+    sessions_service_client::SessionsServiceClient, tracking_service_client::TrackingServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -68,6 +68,11 @@ impl Clients {
     /// `ChatService`.
     pub fn chat(&self) -> ChatServiceClient<InterceptedService<Channel, ApiKey>> {
         ChatServiceClient::with_interceptor(self.channel(), self.key())
+    }
+
+    /// `NotificationsService`.
+    pub fn notifications(&self) -> NotificationsServiceClient<InterceptedService<Channel, ApiKey>> {
+        NotificationsServiceClient::with_interceptor(self.channel(), self.key())
     }
 
     /// `SessionsService`.

@@ -20,7 +20,7 @@ const API_KEY: &str = "tests=a-key-of-tests-and-of-nothing-else";
 const ORIGIN: &str = "http://localhost:3000";
 
 /// Every domain that has a process of its own. A new domain is one more name.
-const DOMAINS: &[&str] = &["orders", "tracking", "chat"];
+const DOMAINS: &[&str] = &["orders", "tracking", "chat", "notifications"];
 
 /// How the tier runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,8 @@ impl Role {
     pub const ORDERS: Self = Self::Domain("orders");
     /// The tracking domain.
     pub const TRACKING: Self = Self::Domain("tracking");
+    /// The notifications domain.
+    pub const NOTIFICATIONS: Self = Self::Domain("notifications");
     /// The chat domain.
     pub const CHAT: Self = Self::Domain("chat");
 

@@ -11,8 +11,9 @@ use platepal_service::{
         fields::{JsonId, id},
         invalid,
     },
+    json::{answer, arguments},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tonic::Status;
 
@@ -114,11 +115,6 @@ struct PageJson {
     sequence: i64,
 }
 
-fn arguments<T: DeserializeOwned>(data: &[u8], shape: &str) -> Result<T, Status> {
-    let data = if data.is_empty() { b"{}" } else { data };
-    serde_json::from_slice(data).map_err(|why| invalid("data", format!("must be like {shape}: {why}")))
-}
-
 /// What a message says, and its client's id; the platform's words are staff's alone.
 pub(crate) fn said(data: &[u8], is_staff: bool) -> Result<(Draft, String), Status> {
     let said: SendArguments = arguments(data, r#"{"content":"…","message_type":"TEXT","client_id":"…"}"#)?;
@@ -129,10 +125,6 @@ pub(crate) fn said(data: &[u8], is_staff: bool) -> Result<(Draft, String), Statu
     let url = |url: Option<String>| url.map(|url| Attachment { url, content_type: String::new(), bytes: 0 });
     let attachment = said.attachment.or(url(said.image_url)).or(url(said.file_url));
     Ok((Draft { kind, content: said.content, attachment }, said.client_id.unwrap_or_default()))
-}
-
-fn answer(value: &impl Serialize) -> Result<Bytes, Status> {
-    serde_json::to_vec(value).map(Bytes::from).map_err(|why| Status::internal(why.to_string()))
 }
 
 fn raw(json: String) -> Result<Box<RawValue>, Status> {

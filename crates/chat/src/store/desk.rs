@@ -54,7 +54,7 @@ impl Store {
         from: &str,
         line: Option<String>,
     ) -> Result<Option<Result<Changed, AssignError>>, StoreError> {
-        let ids = self.ids.take(&self.database, 1).await?;
+        let id = self.ids.one().await?;
         let mut tx = self.database.begin().await?;
         let Some(before) = self.lock_room(&mut tx, place.room_id).await? else { return Ok(None) };
         let with = before.room.agent().map_or("", |agent| &agent.user_id);
@@ -79,10 +79,9 @@ impl Store {
             return Ok(Some(Err(AssignError::Full(before.room.members.len()))));
         }
         let mut changed = self.change(&mut tx, place, before, room).await?;
-        if let (Some(content), Some(id)) = (line, ids.first()) {
+        if let Some(content) = line {
             let draft = Draft { kind: MessageType::System, content, attachment: None };
-            let said =
-                Said { id: *id, sender_id: "", client_id: &format!("desk-{id}"), sender: Face::default() };
+            let said = Said { id, sender_id: "", client_id: &format!("desk-{id}"), sender: Face::default() };
             let line = Line { draft: &draft, reason: "", held: false };
             self.say(&mut tx, place, &mut changed.read, said, line).await?;
         }

@@ -237,7 +237,7 @@ async fn keep_all(
     jobs: &[Job],
     order: &[usize],
 ) -> Result<Vec<Result<Sent, SendError>>, SendError> {
-    let ids = store.ids.take(&store.database, jobs.len()).await?;
+    let ids = store.ids.take(jobs.len()).await?;
     let mut tx = store.database.begin().await?;
     let mut answers: Vec<Option<Result<Sent, SendError>>> = jobs.iter().map(|_| None).collect();
     for (index, id) in order.iter().zip(ids) {

@@ -43,6 +43,7 @@ pub(super) fn url_setting(kind: ChannelKind) -> Option<&'static str> {
         | ChannelKind::Menu
         | ChannelKind::Track
         | ChannelKind::Area
+        | ChannelKind::Inbox
         | ChannelKind::All
         | ChannelKind::Sessions => None,
     }

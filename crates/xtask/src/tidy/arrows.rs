@@ -10,6 +10,7 @@ use crate::shell::{command, quiet};
 
 const BEDROCK: &[&str] = &["auth", "bus", "events", "proto", "service", "settings"];
 const WITH_ROADS: &[&str] = &["auth", "bus", "events", "proto", "roads", "service", "settings"];
+const WITH_PUSH: &[&str] = &["auth", "bus", "events", "proto", "push", "service", "settings"];
 
 /// What a crate may use of ours, as short names. Crates that are not named here are rooms at the top (edge,
 /// gateway, and each domain): they use the bedrock and never each other, so that a new domain changes no rule.
@@ -17,13 +18,15 @@ fn allowed(name: &str) -> Allowed {
     match name {
         "proto" | "roads" | "settings" | "xtask" => Allowed::Only(&[]),
         "events" | "testkit" => Allowed::Only(&["proto"]),
-        "auth" => Allowed::Only(&["events", "settings"]),
+        "auth" | "push" => Allowed::Only(&["events", "settings"]),
         "bus" => Allowed::Only(&["events", "proto", "settings"]),
         "service" => Allowed::Only(&["auth", "bus", "events", "proto", "settings"]),
         // The binary composes all rooms; measurements look into any, and start real servers.
         "realtime" => Allowed::AllBut(&["bench", "testkit", "xtask"]),
         // Of the domains, only tracking knows streets.
         "tracking" => Allowed::Only(WITH_ROADS),
+        // And only notifications reaches devices.
+        "notifications" => Allowed::Only(WITH_PUSH),
         "bench" => Allowed::AllBut(&["realtime", "xtask"]),
         "fuzz" => Allowed::AllBut(&["bench", "realtime", "testkit", "xtask"]),
         _ => Allowed::Only(BEDROCK),
@@ -125,12 +128,15 @@ mod tests {
         assert!(uses("platepal-orders", "platepal-service", None).is_empty());
         assert!(uses("platepal-tracking", "platepal-roads", None).is_empty());
         assert_eq!(uses("platepal-orders", "platepal-roads", None).len(), 1);
+        assert!(uses("platepal-notifications", "platepal-push", None).is_empty());
+        assert_eq!(uses("platepal-orders", "platepal-push", None).len(), 1);
     }
 
     #[test]
     fn nothing_below_uses_what_is_above() {
         assert_eq!(uses("platepal-events", "platepal-bus", None).len(), 1);
         assert_eq!(uses("platepal-settings", "platepal-proto", Some("build")).len(), 1);
+        assert_eq!(uses("platepal-push", "platepal-service", None).len(), 1);
     }
 
     #[test]
