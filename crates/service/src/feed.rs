@@ -101,8 +101,8 @@ impl Feed {
         // By `seq` first: what was put before in the same subject has a smaller one and is never left behind.
         let sql = format!(
             "UPDATE {0}_feed SET position = n.position FROM (SELECT subject, seq, \
-             $1 + ROW_NUMBER() OVER (ORDER BY seq, at, subject) AS position FROM {0}_feed \
-             WHERE position IS NULL ORDER BY seq, at, subject LIMIT $2) AS n \
+             $1 + ROW_NUMBER() OVER (ORDER BY seq, at, subject) AS position FROM (SELECT subject, seq, at FROM {0}_feed \
+             WHERE position IS NULL ORDER BY seq, at, subject LIMIT $2) AS waiting) AS n \
              WHERE {0}_feed.subject = n.subject AND {0}_feed.seq = n.seq",
             self.domain
         );
@@ -258,38 +258,42 @@ impl Feed {
         }
     }
 
-    /// Forgets what every known reader has acknowledged; without any reader, what was put before a moment. How many
-    /// entries.
+    /// Forgets what every known reader has acknowledged; without any reader, what was put before a moment, a chunk of
+    /// it. How many entries.
     pub async fn forget(&self, put_before: Timestamp) -> Result<u64, sqlx::Error> {
-        self.number().await?;
+        // Without a reader nobody else does.
+        while self.number().await? == CHUNK.unsigned_abs() {}
         let domain = self.domain;
         let mut tx = self.database.begin().await?;
-        let sql = format!("SELECT position FROM {domain}_feed_head WHERE id = 1{}", tx.for_update());
-        tx.row(&sql, &[]).await?;
+        let sql =
+            format!("SELECT position, forgotten FROM {domain}_feed_head WHERE id = 1{}", tx.for_update());
+        let head = tx.row(&sql, &[]).await?.ok_or(sqlx::Error::RowNotFound)?;
+        let (head, before) = (head.int("position")?, head.int("forgotten")?);
         let sql = format!("SELECT MIN(acknowledged) AS least FROM {domain}_feed_readers");
         let least = tx.row(&sql, &[]).await?.map(|row| row.maybe_int("least")).transpose()?.flatten();
         let up_to = match least {
-            Some(least) => Some(least),
+            Some(least) => least,
             None => {
-                let sql = format!("SELECT MAX(position) AS newest FROM {domain}_feed WHERE at < $1");
-                let row = tx.row(&sql, &[put_before.micros().into()]).await?;
-                row.map(|row| row.maybe_int("newest")).transpose()?.flatten()
+                // The oldest only: what is new is not looked at each time.
+                let sql = format!(
+                    "SELECT MAX(position) AS newest FROM (SELECT position, at FROM {domain}_feed WHERE position > $1 \
+                     ORDER BY position LIMIT $2) AS oldest WHERE at < $3"
+                );
+                let values = [before.into(), (CHUNK * 20).into(), put_before.micros().into()];
+                let row = tx.row(&sql, &values).await?;
+                row.map(|row| row.maybe_int("newest")).transpose()?.flatten().unwrap_or(before)
             }
         };
         let mut forgotten = 0;
-        if let Some(up_to) = up_to {
-            forgotten = tx
-                .execute(&format!("DELETE FROM {domain}_feed WHERE position <= $1"), &[up_to.into()])
-                .await?;
-            let sql = format!("UPDATE {domain}_feed_head SET forgotten = $1 WHERE id = 1 AND forgotten < $1");
+        if up_to > before {
+            let sql = format!("DELETE FROM {domain}_feed WHERE position <= $1");
+            forgotten = tx.execute(&sql, &[up_to.into()]).await?;
+            let sql = format!("UPDATE {domain}_feed_head SET forgotten = $1 WHERE id = 1");
             tx.execute(&sql, &[up_to.into()]).await?;
         }
         tx.commit().await?;
-        let sql = format!("SELECT COUNT(*) AS waiting FROM {domain}_feed");
-        if let Some(row) = self.database.rows(&sql, &[]).await?.first() {
-            metrics::gauge!("realtime_feed_waiting_entries", "domain" => domain)
-                .set(row.int("waiting")? as f64);
-        }
+        metrics::gauge!("realtime_feed_waiting_entries", "domain" => domain)
+            .set((head - up_to.max(before)) as f64);
         metrics::counter!("realtime_feed_forgotten_total", "domain" => domain).increment(forgotten);
         Ok(forgotten)
     }
