@@ -1,7 +1,9 @@
 //! What a notification says, by type and language.
 //!
 //! A text has places, `{order_id}`, that are filled from the notification's data: its own fields first, then those of a
-//! `payload` within, as Django's events have it. A place for which nothing is known is left out with the space before it.
+//! `payload` within, as Django's events have it; `{restaurant_name}` is found as `restaurant_name` and as the `name` of
+//! `restaurant`. `{restaurant_name|The restaurant}` says what stands there when nothing is known; otherwise the place is
+//! left out with the space before it.
 
 use std::collections::BTreeMap;
 
@@ -65,11 +67,14 @@ fn fill(text: &str, data: &Map<String, Value>) -> String {
     let mut filled = String::with_capacity(text.len() + 16);
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
-        let Some((name, behind)) = after.split_once('}') else { break };
+        let Some((place, behind)) = after.split_once('}') else { break };
         filled.push_str(before);
-        match known(name, data) {
-            Some(value) => filled.push_str(&value),
-            None => {
+        let (name, otherwise) =
+            place.split_once('|').map_or((place, None), |(name, words)| (name, Some(words)));
+        match (known(name, data), otherwise) {
+            (Some(value), _) => filled.push_str(&value),
+            (None, Some(words)) => filled.push_str(words),
+            (None, None) => {
                 let kept = filled.trim_end().len();
                 filled.truncate(kept);
             }
@@ -80,10 +85,18 @@ fn fill(text: &str, data: &Map<String, Value>) -> String {
     filled.trim().to_owned()
 }
 
+/// A field of this name, or the field of an object that its name is made of.
+fn find<'a>(name: &str, data: &'a Map<String, Value>) -> Option<&'a Value> {
+    data.get(name).or_else(|| {
+        let (object, field) = name.split_once('_')?;
+        data.get(object)?.get(field)
+    })
+}
+
 /// A field that is a text or a number, at most 80 characters of it.
 fn known(name: &str, data: &Map<String, Value>) -> Option<String> {
     let inner = data.get("payload").and_then(Value::as_object);
-    let value = data.get(name).or_else(|| inner?.get(name))?;
+    let value = find(name, data).or_else(|| find(name, inner?))?;
     match value {
         Value::String(text) if !text.is_empty() => {
             Some(text.chars().filter(|letter| !letter.is_control()).take(80).collect())
@@ -119,7 +132,9 @@ mod tests {
         assert_eq!(templates.say("ORDER_ACCEPTED", "xx", &data).0, "Order accepted");
         assert_eq!(templates.say("LOYALTY_POINTS", "en", &data), ("loyalty points".into(), String::new()));
         let (_, bare) = templates.say("ORDER_ACCEPTED", "en", &Map::new());
-        assert_eq!(bare, "is preparing your order.");
+        assert_eq!(bare, "The restaurant is preparing your order.");
+        let nested = object(json!({"id": 5012, "restaurant": {"id": 12, "name": "Sole"}}));
+        assert_eq!(templates.say("ORDER_ACCEPTED", "en", &nested).1, "Sole is preparing your order.");
     }
 
     #[test]
