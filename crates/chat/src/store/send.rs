@@ -134,9 +134,13 @@ impl Store {
 
     async fn pace(&self, tx: &mut Transaction, job: &Job) -> Result<(), SendError> {
         let pace = self.settings.message_pace();
-        let sql = "SELECT created_at FROM chat_messages WHERE room_id = $1 AND sender_id = $2 ORDER BY created_at DESC LIMIT $3";
+        // Older ones don't count; a clock that went back makes nobody wait longer.
+        let sql = "SELECT created_at FROM chat_messages WHERE room_id = $1 AND sender_id = $2 AND created_at > $3 \
+                   ORDER BY created_at DESC LIMIT $4";
+        let since = job.now.plus_millis(-pace.window_millis).micros();
         let limit = i64::try_from(pace.messages).unwrap_or(i64::MAX);
-        let rows = tx.rows(sql, &[(&job.room_id).into(), job.from.id().into(), limit.into()]).await?;
+        let values = [(&job.room_id).into(), job.from.id().into(), since.into(), limit.into()];
+        let rows = tx.rows(sql, &values).await?;
         let sent = rows.iter().map(|row| row.int("created_at").map(Timestamp::from_micros));
         let sent = sent.collect::<Result<Vec<_>, _>>()?;
         pace.wait(&sent, job.now).map_or(Ok(()), |seconds| Err(SendError::TooFast(seconds)))
