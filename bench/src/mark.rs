@@ -12,6 +12,8 @@ pub const TYPE: &str = "system_alert";
 const NUMBER: &str = "\"n\":\"";
 const NUMBER_DIGITS: usize = 12;
 const BETWEEN: usize = "\",\"at\":\"".len();
+const MESSAGE: &str = "\"content\":\"n=";
+const BETWEEN_IN_MESSAGES: usize = " at=".len();
 const AT_DIGITS: usize = 16;
 /// In a position, what follows the moment of its fix.
 const AFTER_POSITIONS_MOMENT: &str = "\",\"phase\":";
@@ -44,6 +46,11 @@ pub fn frame(mark: Mark) -> String {
     )
 }
 
+/// A chat message that says the same.
+pub fn message(mark: Mark) -> String {
+    format!("n={:012} at={:016}", mark.number, mark.at_micros)
+}
+
 /// Finds marks.
 #[derive(Debug)]
 pub struct Marks(Kind);
@@ -54,6 +61,8 @@ enum Kind {
     Ours(Finder<'static>),
     /// In riders' positions: the moment of the fix. Positions have no number.
     Positions { finder: Finder<'static>, epoch: Timestamp },
+    /// In chat messages.
+    Messages(Finder<'static>),
 }
 
 impl Default for Marks {
@@ -69,15 +78,17 @@ impl Marks {
         Self(Kind::Positions { finder: Finder::new(AFTER_POSITIONS_MOMENT), epoch })
     }
 
+    /// Marks as [`message`] writes them.
+    pub fn of_messages() -> Self {
+        Self(Kind::Messages(Finder::new(MESSAGE)))
+    }
+
     /// The mark of a frame; none if it is not one of ours.
     pub fn read(&self, frame: &[u8]) -> Option<Mark> {
         match &self.0 {
-            Kind::Ours(finder) => {
-                let start = finder.find(frame)? + NUMBER.len();
-                let rest = frame.get(start..)?;
-                let number = digits(rest.get(..NUMBER_DIGITS)?)?;
-                let at = NUMBER_DIGITS + BETWEEN;
-                Some(Mark { number, at_micros: digits(rest.get(at..at + AT_DIGITS)?)? })
+            Kind::Ours(finder) => numbered(frame.get(finder.find(frame)? + NUMBER.len()..)?, BETWEEN),
+            Kind::Messages(finder) => {
+                numbered(frame.get(finder.find(frame)? + MESSAGE.len()..)?, BETWEEN_IN_MESSAGES)
             }
             Kind::Positions { finder, epoch } => {
                 let before = frame.get(..finder.find(frame)?)?;
@@ -88,6 +99,13 @@ impl Marks {
             }
         }
     }
+}
+
+/// A mark at the beginning of a text, with so many characters between its two numbers.
+fn numbered(text: &[u8], between: usize) -> Option<Mark> {
+    let number = digits(text.get(..NUMBER_DIGITS)?)?;
+    let at = NUMBER_DIGITS + between;
+    Some(Mark { number, at_micros: digits(text.get(at..at + AT_DIGITS)?)? })
 }
 
 fn digits(text: &[u8]) -> Option<u64> {
@@ -118,6 +136,13 @@ mod tests {
         let marks = Marks::of_positions(epoch);
         assert_eq!(marks.read(frame.as_bytes()), Some(Mark { number: 0, at_micros: 1_500_000 }));
         assert_eq!(marks.read(b"{\"type\":\"delivery_status_changed\"}"), None);
+    }
+
+    #[test]
+    fn a_message_has_its_mark() {
+        let mark = Mark { number: 5_012, at_micros: 1_234_567 };
+        let frame = format!(r#"{{"type":"chat_message","data":{{"id":1,"content":"{}"}}}}"#, message(mark));
+        assert_eq!(Marks::of_messages().read(frame.as_bytes()), Some(mark));
     }
 
     #[test]

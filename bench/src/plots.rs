@@ -1,6 +1,7 @@
 //! Plots of a run, as SVG: plain text that diffs well and needs neither fonts nor scripts to be drawn.
 
 mod bars;
+pub mod latency;
 mod lines;
 
 use std::path::Path;

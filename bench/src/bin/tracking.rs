@@ -6,17 +6,18 @@
 
 use std::{
     fmt::Write as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, ensure};
 use bench::{
     fleet::Fleet,
     load::{Dialect, Swarm},
     machine::{self, Machine},
     mark::Marks,
+    plots,
     watched::{Watched, own_cpu, raise_open_files},
 };
 use clap::{Parser, ValueEnum};
@@ -24,7 +25,6 @@ use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize;
 use platepal_testkit::{Role, Shape, Tier};
-use plotters::prelude::*;
 
 /// Between a rider's fixes.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -34,8 +34,6 @@ const OPENING: Duration = Duration::from_secs(120);
 const IN_FLIGHT: u64 = 512;
 /// Fixes of a call that brings what was queued while offline.
 const BATCH: u64 = 20;
-/// Of the plot.
-const SIZE: (u32, u32) = (860, 420);
 
 /// Fixes per CPU second, memory per rider, and from fix to screen.
 #[derive(Parser)]
@@ -200,7 +198,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let folder = out.with_extension("");
     std::fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
     if let Some((_, latencies)) = &findings.screen {
-        draw(latencies, &folder.join("screen.svg"))?;
+        let caption = "Milliseconds from fix to screen, by share of positions";
+        plots::latency::draw(latencies, caption, &folder.join("screen.svg"))?;
     }
     std::fs::write(out, text).with_context(|| format!("{} can't be written", out.display()))?;
     anstream::println!("{} {}", "written:".green().bold(), out.display());
@@ -371,43 +370,4 @@ fn page(findings: &Findings, machine: &Machine, arguments: &Arguments) -> String
          less for each fix.\n",
     );
     page
-}
-
-/// Milliseconds over the share of positions that were faster.
-fn draw(latencies: &Histogram<u64>, file: &Path) -> anyhow::Result<()> {
-    let area = SVGBackend::new(file, SIZE).into_drawing_area();
-    paint(&area, latencies).map_err(|why| anyhow!("{} can't be drawn: {why}", file.display()))
-}
-
-fn paint(
-    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
-    latencies: &Histogram<u64>,
-) -> Result<(), Box<dyn std::error::Error>> {
-    // Nines along the axis: 0 is none, 1 is 90 %, 3 is 99.9 %.
-    let points: Vec<(f64, f64)> = (0..=60)
-        .map(|step| {
-            let nines = f64::from(step) / 20.0;
-            let quantile = 1.0 - 10_f64.powf(-nines);
-            (nines, latencies.value_at_quantile(quantile) as f64 / 1e3)
-        })
-        .collect();
-    let most = points.iter().map(|(_, millis)| *millis).fold(1.0, f64::max);
-    area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(area)
-        .caption("Milliseconds from fix to screen, by share of positions", ("sans-serif", 18))
-        .margin(12)
-        .x_label_area_size(44)
-        .y_label_area_size(56)
-        .build_cartesian_2d(0.0..3.0, 0.0..most * 1.1)?;
-    chart
-        .configure_mesh()
-        .x_desc("share that was faster")
-        .x_labels(4)
-        .x_label_formatter(&|nines: &f64| format!("{} %", (100.0 - 100.0 * 10_f64.powf(-nines)).max(0.0)))
-        .light_line_style(WHITE)
-        .draw()?;
-    let style = RGBColor(213, 94, 0).stroke_width(3);
-    chart.draw_series(LineSeries::new(points, style))?;
-    area.present()?;
-    Ok(())
 }
