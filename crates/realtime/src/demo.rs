@@ -5,6 +5,7 @@
 //!
 //! - `rush` places orders, `order` is the life of one, `fleet` has the riders;
 //! - `rider` drives a `ride` and says so by `phone`, as its `receiver` sees it; `place`, `ride` and `receiver` are pure;
+//! - `talk` is what riders and the customer say to each other;
 //! - `city` is where they are, `backend` what PlatePal's backend calls, `page` what people look at.
 //!
 //! The one place where secrets are generated; they stay in the demo's own folder, readable by its user only.
@@ -21,6 +22,7 @@ mod ride;
 mod rider;
 mod rush;
 pub(crate) mod secrets;
+mod talk;
 
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -35,7 +37,7 @@ use platepal_settings::Reader;
 use crate::{
     cli::{self, Role},
     configuration::Configuration,
-    demo::{backend::Backend, city::City, fleet::Fleet},
+    demo::{backend::Backend, city::City, fleet::Fleet, talk::Talk},
     roles::Running,
 };
 
@@ -79,10 +81,13 @@ pub(crate) async fn run(asked: &cli::Demo) -> anyhow::Result<()> {
     let shutdown = running.parts().shutdown.clone();
     // Ids that no earlier run has used.
     let first_id = Clock.now().micros() / 1_000_000 % 100_000 * 100;
-    let rush = rush::run(city, fleet, backend, first_id, asked.orders_per_minute);
+    let talk = Talk::new(backend.clone());
+    let answers = talk.clone().answer();
+    let rush = rush::run(city, fleet, backend, talk, first_id, asked.orders_per_minute);
     running.parts().shutdown.spawn(async move {
         tokio::select! {
             () = shutdown.told() => {}
+            () = answers => {}
             result = rush => if let Err(why) = result {
                 tracing::error!("the dinner rush ended: {why:#}");
             }

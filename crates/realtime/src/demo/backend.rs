@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use platepal_proto::v1::{
-    self, DeliveryStatus, OfferStatus, events_service_client::EventsServiceClient,
-    orders_service_client::OrdersServiceClient, tracking_service_client::TrackingServiceClient,
+    self, DeliveryStatus, OfferStatus, chat_service_client::ChatServiceClient,
+    events_service_client::EventsServiceClient, orders_service_client::OrdersServiceClient,
+    tracking_service_client::TrackingServiceClient,
 };
 use platepal_service::grpc::AttachKey;
 use platepal_settings::Secret;
 use serde_json::Value;
 use tokio::time::sleep;
 use tonic::{
-    Code, Status,
+    Code, Status, Streaming,
     service::interceptor::InterceptedService,
     transport::{Channel, Endpoint},
 };
@@ -32,6 +33,7 @@ pub(crate) struct Backend {
     orders: OrdersServiceClient<Wire>,
     tracking: TrackingServiceClient<Wire>,
     events: EventsServiceClient<Wire>,
+    chat: ChatServiceClient<Wire>,
 }
 
 impl Backend {
@@ -42,7 +44,8 @@ impl Backend {
         Ok(Self {
             orders: OrdersServiceClient::new(wire.clone()),
             tracking: TrackingServiceClient::new(wire.clone()),
-            events: EventsServiceClient::new(wire),
+            events: EventsServiceClient::new(wire.clone()),
+            chat: ChatServiceClient::new(wire),
         })
     }
 
@@ -142,6 +145,47 @@ impl Backend {
         })
         .await?;
         Ok(id)
+    }
+
+    /// Makes a chat room.
+    pub(crate) async fn put_room(&self, room: v1::Room) -> Result<(), Status> {
+        let request = v1::PutRoomRequest { room: Some(room) };
+        patiently(|| {
+            let (mut client, request) = (self.chat.clone(), request.clone());
+            async move { client.put_room(request).await }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Says something in a room for somebody.
+    pub(crate) async fn say(&self, room_id: &str, user_id: &str, words: &str) -> Result<(), Status> {
+        let request = v1::SendMessageRequest {
+            room_id: room_id.to_owned(),
+            sender_id: user_id.to_owned(),
+            // The same id in every attempt: a repeat is harmless.
+            client_id: Uuid::new_v4().to_string(),
+            content: words.to_owned(),
+            ..Default::default()
+        };
+        patiently(|| {
+            let (mut client, request) = (self.chat.clone(), request.clone());
+            async move { client.send_message(request).await }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// What happens in all rooms.
+    pub(crate) async fn mirror(&self, reader: &str) -> Result<Streaming<v1::FeedEntry>, Status> {
+        let request = v1::ReadFeedRequest { reader: reader.to_owned(), after: None };
+        Ok(self.chat.clone().read_mirror(request).await?.into_inner())
+    }
+
+    pub(crate) async fn acknowledge_mirror(&self, reader: &str, position: u64) -> Result<(), Status> {
+        let request = v1::AcknowledgeFeedRequest { reader: reader.to_owned(), position };
+        self.chat.clone().acknowledge_mirror(request).await?;
+        Ok(())
     }
 
     pub(crate) async fn settle_offer(

@@ -15,6 +15,7 @@ use super::{
     fleet::{Driven, Fleet},
     place::Place,
     ride::Ride,
+    talk::Talk,
 };
 
 const DISHES: [(&str, f64); 8] = [
@@ -57,7 +58,7 @@ pub(crate) enum Leaving {
     /// The customer comes for it.
     Collected,
     /// A rider brings it.
-    Brought(Brought),
+    Brought(Box<Brought>),
 }
 
 /// What an order needs that is brought.
@@ -65,8 +66,8 @@ pub(crate) struct Brought {
     pub(crate) city: Arc<City>,
     pub(crate) fleet: Fleet,
     pub(crate) door: &'static Door,
-    /// It is the page's own.
-    pub(crate) is_watched: bool,
+    /// Of the page's own order: it is watched, and talked about.
+    pub(crate) talk: Option<Talk>,
     /// A rider will be free for it.
     pub(crate) _seat: OwnedSemaphorePermit,
 }
@@ -115,29 +116,47 @@ impl Order {
 
     /// From the kitchen's counter to the customer's door.
     async fn bring(&mut self, brought: &Brought) -> anyhow::Result<()> {
-        let Brought { city, fleet, door, is_watched, .. } = brought;
+        let Brought { city, fleet, door, talk, .. } = brought;
         self.tell(DeliveryStatus::Pending, door).await?;
         let mut rider = self.find_rider(fleet, door).await?;
         self.rider = Some((rider.id.clone(), rider.name));
-        rider.watched = is_watched.then(|| self.id.to_string());
-        let result = self.drive(city, &mut rider, door).await;
+        rider.watched = talk.is_some().then(|| self.id.to_string());
+        if let Some(talk) = talk {
+            talk.begin(self.id, &self.customer, &rider.id, rider.name).await;
+        }
+        let result = self.drive(city, &mut rider, door, talk.as_ref()).await;
         rider.watched = None;
         result
     }
 
-    async fn drive(&mut self, city: &City, rider: &mut Driven, door: &Door) -> anyhow::Result<()> {
+    async fn drive(
+        &mut self,
+        city: &City,
+        rider: &mut Driven,
+        door: &Door,
+        talk: Option<&Talk>,
+    ) -> anyhow::Result<()> {
+        let id = self.id;
+        let say = async |words: String| {
+            if let Some(talk) = talk {
+                talk.say(id, &words).await;
+            }
+        };
         self.tell(DeliveryStatus::Assigned, door).await?;
         self.tell(DeliveryStatus::Accepted, door).await?;
         self.publish_to(OrderStatus::Assigned, Some(door)).await?;
+        say(format!("Moi! I am {}, on my way to {}.", rider.name, self.kitchen.name)).await;
         ride(city, rider, self.kitchen.place).await;
         // That the rider arrived is for tracking to find out.
         rider.stand(some(AT_RESTAURANT)).await;
         self.tell(DeliveryStatus::PickedUp, door).await?;
         self.publish_to(OrderStatus::PickedUp, Some(door)).await?;
+        say(format!("I have your {}, still warm. Leaving now.", self.dish)).await;
         rider.stand(some(SETTING_OFF)).await;
         self.tell(DeliveryStatus::InTransit, door).await?;
         self.publish_to(OrderStatus::OutForDelivery, Some(door)).await?;
         ride(city, rider, door.place).await;
+        say("I am at your door.".to_owned()).await;
         rider.stand(some(AT_DOOR)).await;
         self.tell(DeliveryStatus::Delivered, door).await
     }

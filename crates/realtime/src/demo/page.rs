@@ -22,6 +22,8 @@ const PAGE: &str = concat!(
     include_str!("page/map.js"),
     include_str!("page/orders.js"),
     include_str!("page/delivery.js"),
+    include_str!("page/talk.js"),
+    include_str!("page/bell.js"),
     include_str!("page/operations.js"),
     include_str!("page/main.js"),
     "</script>\n</body>\n</html>\n",

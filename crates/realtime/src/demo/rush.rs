@@ -13,6 +13,7 @@ use super::{
     city::City,
     fleet::{Fleet, RIDERS},
     order::{Brought, Leaving, Order},
+    talk::Talk,
 };
 
 /// Orders under way at the same time; a new one waits for one of them.
@@ -26,6 +27,7 @@ pub(crate) async fn run(
     city: Arc<City>,
     fleet: Fleet,
     backend: Backend,
+    talk: Talk,
     first_id: i64,
     per_minute: u32,
 ) -> anyhow::Result<()> {
@@ -47,7 +49,7 @@ pub(crate) async fn run(
         while under_way.try_join_next().is_some() {}
         let is_own = id % 2 == 0;
         let seat = Arc::clone(if is_own { &own } else { &others }).try_acquire_owned().ok();
-        let Some(order) = order(id, is_own, seat, &city, &fleet, &backend) else { continue };
+        let Some(order) = order(id, is_own, seat, &city, &fleet, &backend, &talk) else { continue };
         under_way.spawn(async move {
             if let Err(why) = order.live().await {
                 tracing::warn!("order {id} was given up: {why:#}");
@@ -64,6 +66,7 @@ fn order(
     city: &Arc<City>,
     fleet: &Fleet,
     backend: &Backend,
+    talk: &Talk,
 ) -> Option<Order> {
     let random = &mut rand::rng();
     let kitchen =
@@ -73,14 +76,14 @@ fn order(
         None => Leaving::Collected,
         Some(seat) => {
             let door = city.door_for(kitchen, random)?;
-            let is_watched = is_own;
-            Leaving::Brought(Brought {
+            let talk = is_own.then(|| talk.clone());
+            Leaving::Brought(Box::new(Brought {
                 city: Arc::clone(city),
                 fleet: fleet.clone(),
                 door,
-                is_watched,
+                talk,
                 _seat: seat,
-            })
+            }))
         }
     };
     Some(Order::placed(id, customer, kitchen, leaving, backend.clone(), random))

@@ -16,19 +16,27 @@ class Feed {
   open() {
     const resumed = Boolean(this.last), openedAt = Date.now();
     const socket = this.socket = new WebSocket(socketAddress(this.path, {token: this.token, since_event_id: this.last}));
-    socket.onopen = () => { this.attempts = 0; this.onState('live'); };
+    socket.onopen = () => { this.attempts = 0; this.onState('live'); if (this.onOpen) this.onOpen(); };
     socket.onmessage = (message) => {
       const frame = JSON.parse(message.data);
-      if (!frame.event_id) return;
+      // Answers, and what only passes.
+      if (!frame.event_id) { if (this.onSaid) this.onSaid(frame); return; }
       this.last = frame.event_id;
       this.onFrame(frame, resumed && Date.parse(frame.timestamp) < openedAt);
     };
     socket.onclose = (close) => {
+      if (this.isOver) return;
       const cut = this.cutUntil - Date.now();
       this.onState(cut > 0 ? 'offline' : close.reason || 'reconnecting');
       setTimeout(() => this.open(), cut > 0 ? cut : backoff(this.attempts++));
     };
   }
+  say(message) {
+    if (this.socket.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(JSON.stringify(message));
+    return true;
+  }
+  end() { this.isOver = true; this.socket.close(); }
   cut(milliseconds) { this.cutUntil = Date.now() + milliseconds; this.socket.close(); }
 }
 

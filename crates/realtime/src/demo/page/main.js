@@ -3,13 +3,15 @@ const configuration = JSON.parse(byId('configuration').textContent);
 const sheet = new Sheet(byId('map'), byId('ground-canvas'), JSON.parse(byId('ground').textContent));
 const orders = new Orders(), delivery = new Delivery(configuration), operations = new Operations(configuration);
 const {customer, restaurant} = configuration, asked = new Set();
-let view = 'customer';
+const talk = new Talk(customer);
+let view = 'customer', bell = null;
 
 const customerFeed = new Feed(`/ws/customer/${customer.id}/`, customer.token, (state) => {
   show('customer-state', state);
   delivery.isCut = state !== 'live';
 }, (frame, healed) => {
   const payload = frame.data && frame.data.payload;
+  if (bell && bell.take(frame)) { orders.isNew(frame, healed); return; }
   // A position replaces the one before: it is no part of what is kept and healed.
   if (frame.type === 'rider_location') {
     if (payload) delivery.takePosition(payload, orders.all, (id) => {
@@ -23,7 +25,8 @@ const customerFeed = new Feed(`/ws/customer/${customer.id}/`, customer.token, (s
   const order = orders.take(payload);
   if (order) delivery.takeOrder(order);
 });
-byId('customer-cut').onclick = () => customerFeed.cut(5000);
+bell = new Bell(customerFeed);
+byId('customer-cut').onclick = () => { customerFeed.cut(5000); if (talk.feed) talk.feed.cut(5000); };
 
 new Feed(`/ws/orders/${restaurant.id}/`, restaurant.token, (state) => show('restaurant-state', state), (frame) => {
   if (frame.type !== 'rider_location') logLine(frame);
@@ -61,6 +64,7 @@ function frame(now) {
     lookedAt = now;
     look();
     delivery.tellAge(now);
+    if (delivery.isRiding) talk.follow(delivery.order, delivery.rider);
     if (sheet.view) {
       // The customer's view reads no more than its own delivery.
       const within = (side, index) => index < 2 ? Math.max(side, sheet.visible[index]) : Math.min(side, sheet.visible[index]);
