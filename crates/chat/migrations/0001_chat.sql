@@ -80,7 +80,8 @@ CREATE TABLE chat_feed (
     at       BIGINT NOT NULL,
     PRIMARY KEY (subject, seq)
 );
-CREATE UNIQUE INDEX chat_feed_position ON chat_feed (position);
+-- Partial, so that what has no position yet is found by the index below.
+CREATE UNIQUE INDEX chat_feed_position ON chat_feed (position) WHERE position IS NOT NULL;
 CREATE INDEX chat_feed_new ON chat_feed (seq, at, subject) WHERE position IS NULL;
 
 CREATE TABLE chat_feed_readers (

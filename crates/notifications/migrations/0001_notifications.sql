@@ -101,7 +101,8 @@ CREATE TABLE notifications_feed (
     at       BIGINT NOT NULL,
     PRIMARY KEY (subject, seq)
 );
-CREATE UNIQUE INDEX notifications_feed_position ON notifications_feed (position);
+-- Partial, so that what has no position yet is found by the index below.
+CREATE UNIQUE INDEX notifications_feed_position ON notifications_feed (position) WHERE position IS NOT NULL;
 CREATE INDEX notifications_feed_new ON notifications_feed (seq, at, subject) WHERE position IS NULL;
 
 CREATE TABLE notifications_feed_readers (

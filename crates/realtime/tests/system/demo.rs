@@ -48,9 +48,14 @@ impl Demo {
 
     /// The customer's socket, as the page opens it.
     async fn customer(&self) -> Socket {
+        self.socket("/ws/customer/7/").await
+    }
+
+    /// A socket of the customer.
+    async fn socket(&self, path: &str) -> Socket {
         let configuration = self.configuration();
         let token = configuration["customer"]["token"].as_str().unwrap();
-        let url = format!("ws://{}/ws/customer/7/?token={token}", self.http);
+        let url = format!("ws://{}{path}?token={token}", self.http);
         Connect::to(url).origin(&format!("http://{}", self.http)).open().await
     }
 
@@ -116,5 +121,25 @@ async fn the_customer_sees_the_rider_come_and_arrive() {
             && frame["data"]["payload"]["courier"].is_object()
     })
     .await;
+    demo.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_customer_hears_the_bell_and_writes_to_the_rider() {
+    let demo = Demo::start("60").await;
+    let mut socket = demo.customer().await;
+    let rung = until(&mut socket, "a notification", |frame| frame["type"] == "notification").await;
+    assert!(rung["data"]["unread_count"].as_u64().is_some_and(|count| count > 0), "{rung}");
+    let frame = until(&mut socket, "a position", |frame| frame["type"] == "rider_location").await;
+    let payload = &frame["data"]["payload"];
+    let mut chat = demo.socket(&format!("/ws/chat/{}/", payload["order_id"])).await;
+    chat.send_json(&serde_json::json!({"type": "send_message", "content": "Where are you?"})).await;
+    until(&mut chat, "the own words", |frame| frame["data"]["content"] == "Where are you?").await;
+    let is_answer = |frame: &Value| {
+        let words = frame["data"]["content"].as_str().unwrap_or_default();
+        let is_about_it = words.contains("map") || words.contains("pedalling");
+        frame["type"] == "chat_message" && frame["data"]["sender"] == payload["rider_id"] && is_about_it
+    };
+    until(&mut chat, "an answer", is_answer).await;
     demo.end().await;
 }
