@@ -43,7 +43,7 @@ pub fn handshake(
 /// that says why it asks for nothing.
 pub fn message(text: &[u8], feed: ChannelKind) -> Result<(&'static str, Vec<u8>, Vec<u8>), Vec<u8>> {
     let asked = crate::platepal::read(text, feed).map_err(|frame| frame.to_vec())?;
-    Ok((asked.method, asked.data.to_vec(), asked.reply.result(&asked.data).to_vec()))
+    Ok((asked.method, asked.data.to_vec(), asked.reply.result(&asked.data).unwrap_or_default().to_vec()))
 }
 
 /// The channel at a path.

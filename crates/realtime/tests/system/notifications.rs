@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 
 use crate::{both_shapes, publishing::new_id};
 
+/// With notifications of other domains' events, which are off in other tests.
+async fn producing(shape: Shape) -> Tier {
+    Tier::builder(crate::BINARY).shape(shape).set("REALTIME_NOTIFICATIONS_PRODUCE", true).start().await
+}
+
 fn note(user_id: u64, title: &str) -> v1::NotifyRequest {
     v1::NotifyRequest {
         user_id: user_id.to_string(),
@@ -39,29 +44,43 @@ async fn states(clients: &Clients, id: u64) -> Vec<(v1::Way, v1::DeliveryState)>
     deliveries.into_iter().map(|record| (record.way(), record.state())).collect()
 }
 
-both_shapes! {
-    async fn an_accepted_order_rings_the_bell_on_every_device_of_its_customer(tier: Tier) {
-        let clients = tier.grpc();
-        let mut page = tier.connect("/ws/customer/7", &tier.token(7)).open().await;
-        let mut phone = tier.connect("/ws/inbox/7", &tier.token(7)).open().await;
-        accept_order(&clients, 5012).await;
-        for socket in [&mut page, &mut phone] {
-            let told = socket.json_of_type("notification").await;
-            let data = &told["data"];
-            let seen = json!([data["type"], data["title"], data["message"], data["unread_count"], data["data"]["order_id"]]);
-            let words = "Bella Napoli is preparing your order 5012.";
-            assert_eq!(seen, json!(["ORDER_ACCEPTED", "Order accepted", words, 1, "5012"]), "{told}");
-        }
-        // What is read on one device is read on the other.
-        phone.send_json(&json!({"type": "mark_notifications_read", "all": true, "id": 1})).await;
-        let answer = phone.json_of_type("mark_notifications_read_result").await;
-        assert_eq!(answer["data"], json!({"marked": 1, "unread_count": 0}));
-        assert_eq!(page.json_of_type("notification_read").await["data"]["unread_count"], json!(0));
-        page.send_json(&json!({"type": "list_notifications", "id": 2})).await;
-        let listed = page.json_of_type("list_notifications_result").await;
-        assert_eq!(listed["data"]["notifications"][0]["is_read"], json!(true), "{listed}");
-        assert_eq!(tier.connect("/ws/inbox/7", &tier.token(8)).open().await.closed().await.0, 4003);
+async fn an_accepted_order_rings_the_bell_on_every_device_of_its_customer(tier: Tier) {
+    let clients = tier.grpc();
+    let mut page = tier.connect("/ws/customer/7", &tier.token(7)).open().await;
+    let mut phone = tier.connect("/ws/inbox/7", &tier.token(7)).open().await;
+    accept_order(&clients, 5012).await;
+    for socket in [&mut page, &mut phone] {
+        let told = socket.json_of_type("notification").await;
+        let data = &told["data"];
+        let seen = json!([
+            data["type"],
+            data["title"],
+            data["message"],
+            data["unread_count"],
+            data["data"]["order_id"]
+        ]);
+        let words = "Bella Napoli is preparing your order 5012.";
+        assert_eq!(seen, json!(["ORDER_ACCEPTED", "Order accepted", words, 1, "5012"]), "{told}");
     }
+    // What is read on one device is read on the other.
+    phone.send_json(&json!({"type": "mark_notifications_read", "all": true, "id": 1})).await;
+    let answer = phone.json_of_type("mark_notifications_read_result").await;
+    assert_eq!(answer["data"], json!({"marked": 1, "unread_count": 0}));
+    assert_eq!(page.json_of_type("notification_read").await["data"]["unread_count"], json!(0));
+    page.send_json(&json!({"type": "list_notifications", "id": 2})).await;
+    let listed = page.json_of_type("list_notifications_result").await;
+    assert_eq!(listed["data"]["notifications"][0]["is_read"], json!(true), "{listed}");
+    assert_eq!(tier.connect("/ws/inbox/7", &tier.token(8)).open().await.closed().await.0, 4003);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_accepted_order_rings_the_bell_in_one_process() {
+    an_accepted_order_rings_the_bell_on_every_device_of_its_customer(producing(Shape::AllInOne).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_accepted_order_rings_the_bell_in_many_processes() {
+    an_accepted_order_rings_the_bell_on_every_device_of_its_customer(producing(Shape::Split).await).await;
 }
 
 both_shapes! {

@@ -47,6 +47,7 @@ async fn builder(seconds: u32) -> TierBuilder {
         .set("REALTIME_PUSH_VAPID_PRIVATE_KEY", key)
         .set("REALTIME_PUSH_VAPID_CONTACT", "mailto:ada@example.org")
         .set("REALTIME_PUSH_PRIVATE_HOSTS", "127.0.0.1")
+        .set("REALTIME_NOTIFICATIONS_PRODUCE", true)
         .set("REALTIME_PUSH_TIMEOUT", "500ms")
         .set("REALTIME_NOTIFICATIONS_PUSH_LEASE", "3s")
         .set("REALTIME_NOTIFICATIONS_GRACE", format!("{seconds}s"))

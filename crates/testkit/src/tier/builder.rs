@@ -155,6 +155,8 @@ fn shared(nats: Option<&NatsServer>, postgres: Option<&Postgres>) -> BTreeMap<St
         ("REALTIME_API_KEYS", API_KEY),
         ("REALTIME_ALLOWED_ORIGINS", ORIGIN),
         ("NO_COLOR", "1"),
+        // What a feed carries is what the test publishes; tests of notifications turn it on.
+        ("REALTIME_NOTIFICATIONS_PRODUCE", "false"),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
