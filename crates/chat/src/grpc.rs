@@ -26,6 +26,7 @@ use platepal_service::{
     domain::{Domain, Sender, Snapshot, Verdict, tell},
     edges::Edges,
     grpc::{fields, invalid},
+    outbox::untold_status,
     trace,
 };
 use tokio_stream::{Stream, wrappers::ReceiverStream};
@@ -116,11 +117,7 @@ impl Chat {
     /// Tells what waits in streams.
     pub(crate) async fn drain(&self, streams: &[Channel], now: Timestamp) -> Result<(), Status> {
         for stream in streams {
-            self.store.outbox.drain(stream, now).await.map_err(|why| {
-                Status::unavailable(format!(
-                    "kept; will be told when the bus is back; repeating is harmless ({why})"
-                ))
-            })?;
+            self.store.outbox.drain(stream, now).await.map_err(untold_status)?;
         }
         Ok(())
     }

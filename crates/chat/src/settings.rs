@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use platepal_events::millis;
 use platepal_service::worker;
 use platepal_settings::{ByteSize, Reader};
 use url::Url;
@@ -139,10 +140,6 @@ impl Settings {
         let json = std::fs::read_to_string(file).map_err(|why| wrong(why.to_string()))?;
         Canned::parse(&json).map_err(|why| wrong(format!("it must be a JSON object of texts: {why}")))
     }
-}
-
-pub(crate) fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

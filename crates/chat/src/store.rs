@@ -62,23 +62,18 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Brings the tables up to date. Several replicas may do so at once.
+    /// Brings the tables up to date.
     pub(crate) async fn open(
         database: Database,
         bus: Arc<dyn Bus>,
         settings: &Settings,
         connections: u32,
     ) -> Result<Self, DatabaseError> {
-        let migrate = |source| DatabaseError::Migrate { domain: "chat", source };
-        let mut migrator = sqlx::migrate!("./migrations");
-        // Domains may share one database; each has its own record.
-        migrator.dangerous_set_table_name("chat_migrations");
-        match &database {
-            Database::Sqlite(pool) => migrator.run(pool).await,
-            Database::Postgres(pool) => migrator.run(pool).await,
-        }
-        .map_err(migrate)?;
-        search::index(&database).await.map_err(|why| migrate(sqlx::migrate::MigrateError::Execute(why)))?;
+        database.migrate("chat", sqlx::migrate!("./migrations")).await?;
+        search::index(&database).await.map_err(|why| DatabaseError::Migrate {
+            domain: "chat",
+            source: sqlx::migrate::MigrateError::Execute(why),
+        })?;
         let outbox = Outbox::new(database.clone(), bus, "chat", connections).forgetting();
         let store = Self {
             grants: Granted::new(database.clone(), outbox.clone(), "chat"),
@@ -114,13 +109,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
         let event = Event {
-            id: EventId::make(),
-            kind: self::kind(kind),
-            timestamp: now,
-            version: "1.0".into(),
-            payload: payload.into_bytes().into(),
-            key: "".into(),
             traceparent: traceparent.into(),
+            ..Event::new(EventId::make(), EventType::named(kind), payload, now)
         };
         let letter = Letter { stream: room.clone(), event, channels };
         self.outbox.put(tx, &letter, now).await.map(drop)
@@ -130,10 +120,4 @@ impl Store {
 /// The channel of a room.
 pub(crate) fn channel(room_id: &str) -> Result<Channel, platepal_events::ChannelError> {
     Channel::new(ChannelKind::Chat, room_id)
-}
-
-/// An event type of the catalogue.
-#[allow(clippy::expect_used)]
-pub(crate) fn kind(name: &'static str) -> EventType {
-    name.parse().expect("the names in this crate are types")
 }

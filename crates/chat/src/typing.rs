@@ -9,14 +9,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use platepal_bus::Bus;
-use platepal_events::{Channel, Event, EventId, Timestamp};
+use platepal_events::{Channel, Event, EventId, EventType, Timestamp, millis};
 use platepal_service::{Clock, Shutdown};
 
-use crate::{
-    rules::payload,
-    settings::{Settings, millis},
-    store::{channel, kind},
-};
+use crate::{rules::payload, settings::Settings, store::channel};
 
 /// How often it is looked who has stopped.
 const TICK: Duration = Duration::from_millis(250);
@@ -129,14 +125,10 @@ impl Typing {
 
     async fn tell(&self, who: &Who, name: &str, is_typing: bool, now: Timestamp) {
         let Ok(room) = channel(&who.room_id) else { return };
+        let payload = payload::typing(&who.user_id, name, is_typing);
         let event = Event {
-            id: EventId::make(),
-            kind: kind("typing"),
-            timestamp: now,
-            version: "1.0".into(),
-            payload: payload::typing(&who.user_id, name, is_typing).into_bytes().into(),
             key: who.user_id.as_str().into(),
-            traceparent: "".into(),
+            ..Event::new(EventId::make(), EventType::named("typing"), payload, now)
         };
         match self.pass(&room, &event).await {
             Ok(()) => count("told"),

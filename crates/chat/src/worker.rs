@@ -1,7 +1,7 @@
 //! What happens without being asked: rooms close, with their order too, and what is old is forgotten.
 
 use async_trait::async_trait;
-use platepal_events::{Channel, Entry, Timestamp};
+use platepal_events::{Channel, Entry, Timestamp, millis};
 use platepal_service::{
     Clock,
     learning::Learner,
@@ -10,10 +10,7 @@ use platepal_service::{
     worker::Chores,
 };
 
-use crate::{
-    settings::millis,
-    store::{Store, rooms::Place},
-};
+use crate::store::{Store, rooms::Place};
 
 /// With these an order has ended.
 const ENDS: &[&str] = &["order.completed", "order.cancelled", "order.rejected", "order.refunded"];

@@ -155,6 +155,15 @@ pub struct EventType(Arc<str>);
 pub struct TypeError(String);
 
 impl EventType {
+    /// A type that the code names.
+    ///
+    /// # Panics
+    /// The name can't be a type.
+    #[allow(clippy::expect_used)]
+    pub fn named(name: &'static str) -> Self {
+        name.parse().expect("names in the code are types")
+    }
+
     /// The canonical, dotted name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,6 +1,6 @@
 //! The envelope.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -134,6 +134,14 @@ impl TryFrom<prost_types::Timestamp> for Timestamp {
     }
 }
 
+/// A time as [`Timestamp`] counts it; the largest there is if it is longer.
+pub fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Of the shape of a payload, unless it is said.
+const VERSION: &str = "1.0";
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -198,6 +206,19 @@ impl EventError {
 }
 
 impl Event {
+    /// What a domain itself tells, of parts that are checked: version `1.0`, without key and trace context.
+    pub fn new(id: EventId, kind: EventType, payload: impl Into<Bytes>, timestamp: Timestamp) -> Self {
+        Self {
+            id,
+            kind,
+            timestamp,
+            version: VERSION.into(),
+            payload: payload.into(),
+            key: "".into(),
+            traceparent: "".into(),
+        }
+    }
+
     /// Checks a message from outside and fills in what it left out: an id, `now` as its timestamp, version
     /// `1.0`.
     pub fn parse(message: v1::Event, now: Timestamp) -> Result<Self, EventError> {
@@ -205,7 +226,7 @@ impl Event {
         let kind: EventType = message.r#type.parse()?;
         let timestamp = message.timestamp.map(Timestamp::try_from).transpose()?.unwrap_or(now);
         let version: Arc<str> = match message.version.as_str() {
-            "" => "1.0".into(),
+            "" => VERSION.into(),
             text if text.len() <= 16
                 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) =>
             {

@@ -12,7 +12,7 @@ mod wire;
 
 pub use catalogue::{Class, Domain, EventType, TypeError};
 pub use channel::{Channel, ChannelError, ChannelKind};
-pub use event::{Event, EventError, EventId, Timestamp};
+pub use event::{Event, EventError, EventId, Timestamp, millis};
 pub use position::{Entry, Epoch, Position};
 pub use wire::{Spelling, WireId, flat_frame, frame, frame_as};
 

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::{Event, EventId};
+use crate::{Event, EventId, EventType};
 
 /// Digits of a whole number that every reader of JSON keeps.
 const DIGITS_MAX: usize = 15;
@@ -31,6 +31,15 @@ pub enum Spelling {
     Dotted,
 }
 
+impl Spelling {
+    fn of(self, kind: &EventType) -> String {
+        match self {
+            Self::Underscored => kind.underscored(),
+            Self::Dotted => kind.to_string(),
+        }
+    }
+}
+
 /// An event as a frame: `{"type","data","event_id","timestamp","version"}`. `data` is the payload, byte for
 /// byte. It can't fail, as every part of an [`Event`] is either JSON or free of characters to escape.
 pub fn frame(event: &Event, spelling: Spelling) -> Vec<u8> {
@@ -39,10 +48,7 @@ pub fn frame(event: &Event, spelling: Spelling) -> Vec<u8> {
 
 /// As [`frame`], with another id for the client to name when it comes back.
 pub fn frame_as(event: &Event, id: &EventId, spelling: Spelling) -> Vec<u8> {
-    let kind = match spelling {
-        Spelling::Underscored => event.kind.underscored(),
-        Spelling::Dotted => event.kind.to_string(),
-    };
+    let kind = spelling.of(&event.kind);
     let timestamp = event.timestamp.to_string();
     let mut frame = Vec::with_capacity(event.payload.len() + 192);
     for part in [
@@ -66,10 +72,7 @@ pub fn frame_as(event: &Event, id: &EventId, spelling: Spelling) -> Vec<u8> {
 /// An event that only passes, as a frame: `{"type":"typing","user_id":7,…}`, the fields of its payload beside its
 /// type. A payload that is no object gives the type alone.
 pub fn flat_frame(event: &Event, spelling: Spelling) -> Vec<u8> {
-    let kind = match spelling {
-        Spelling::Underscored => event.kind.underscored(),
-        Spelling::Dotted => event.kind.to_string(),
-    };
+    let kind = spelling.of(&event.kind);
     let fields = event.payload.trim_ascii().strip_prefix(b"{").map_or(&b"}"[..], <[u8]>::trim_ascii_start);
     let comma: &[u8] = if fields.starts_with(b"}") { b"" } else { b"," };
     [br#"{"type":""#.as_slice(), kind.as_bytes(), b"\"", comma, fields].concat()

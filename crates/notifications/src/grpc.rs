@@ -22,6 +22,7 @@ use platepal_service::{
     access::Access,
     domain::{Domain, Sender, Snapshot, Verdict, tell},
     grpc::invalid,
+    outbox::untold_status,
     trace,
 };
 use tokio_stream::Stream;
@@ -85,11 +86,7 @@ fn own_feed(channel: &Channel) -> Status {
 impl Notifications {
     /// Tells what waits in a stream.
     async fn drain(&self, stream: &Channel, now: Timestamp) -> Result<(), Status> {
-        self.store.outbox.drain(stream, now).await.map_err(|why| {
-            Status::unavailable(format!(
-                "kept; will be told when the bus is back; repeating is harmless ({why})"
-            ))
-        })
+        self.store.outbox.drain(stream, now).await.map_err(untold_status)
     }
 
     fn traceparent() -> String {

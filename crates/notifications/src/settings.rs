@@ -88,7 +88,3 @@ impl Settings {
         }
     }
 }
-
-pub(crate) fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}

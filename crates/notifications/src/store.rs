@@ -70,21 +70,14 @@ pub(crate) struct User {
 }
 
 impl Store {
-    /// Brings the tables up to date. Several replicas may do so at once.
+    /// Brings the tables up to date.
     pub(crate) async fn open(
         database: Database,
         bus: Arc<dyn Bus>,
         settings: &Settings,
         connections: u32,
     ) -> Result<Self, DatabaseError> {
-        let mut migrator = sqlx::migrate!("./migrations");
-        // Domains may share one database; each has its own record.
-        migrator.dangerous_set_table_name("notifications_migrations");
-        let migrated = match &database {
-            Database::Sqlite(pool) => migrator.run(pool).await,
-            Database::Postgres(pool) => migrator.run(pool).await,
-        };
-        migrated.map_err(|source| DatabaseError::Migrate { domain: "notifications", source })?;
+        database.migrate("notifications", sqlx::migrate!("./migrations")).await?;
         let outbox = Outbox::new(database.clone(), bus, "notifications", connections).forgetting();
         Ok(Self {
             grants: Granted::new(database.clone(), outbox.clone(), "notifications"),
@@ -153,21 +146,10 @@ impl Store {
             Channel::new(ChannelKind::Rider, user_id)?,
         ];
         let event = Event {
-            id: EventId::make(),
-            kind: self::kind(kind),
-            timestamp: now,
-            version: "1.0".into(),
-            payload: payload.into_bytes().into(),
-            key: "".into(),
             traceparent: traceparent.into(),
+            ..Event::new(EventId::make(), EventType::named(kind), payload, now)
         };
         self.outbox.put(tx, &Letter { stream: stream.clone(), event, channels }, now).await?;
         Ok(stream)
     }
-}
-
-/// An event type of the catalogue.
-#[allow(clippy::expect_used)]
-fn kind(name: &'static str) -> EventType {
-    name.parse().expect("the names in this crate are types")
 }

@@ -16,14 +16,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use platepal_auth::Principal;
 use platepal_bus::Bus;
-use platepal_events::{Channel, ChannelKind, Event, EventId, Position, Timestamp};
+use platepal_events::{Channel, ChannelKind, Event, EventId, EventType, Position, Timestamp};
 use platepal_proto::v1;
 use platepal_service::{
     Clock,
     access::{Access, Grants},
     domain::{Domain, Sender, Snapshot, Verdict, tell},
     grpc::{bus_status, invalid},
-    outbox::{OutboxError, Place},
+    outbox::{Place, untold_status},
 };
 use tonic::Status;
 
@@ -161,8 +161,14 @@ impl Domain for Orders {
         }
         let state = self.snapshot_of(channel).await?.map(|(Read { order, payload, .. }, position)| {
             let id = EventId::derived(&["order.snapshot", &order.order_id, &order.version.to_string()]);
-            let event =
-                envelope::about_order(id, crate::snapshot_type(), order.occurred_at(), &order, &payload, "");
+            let event = envelope::about_order(
+                id,
+                EventType::named("order.snapshot"),
+                order.occurred_at(),
+                &order,
+                &payload,
+                "",
+            );
             (event, position)
         });
         Ok(Snapshot { state })
@@ -258,8 +264,4 @@ fn store_status(error: StoreError) -> Status {
         StoreError::State(..) => Status::internal(error.to_string()),
         StoreError::Name(why) => invalid("update.order_id", why),
     }
-}
-
-fn untold_status(error: OutboxError) -> Status {
-    Status::unavailable(format!("kept; will be told when the bus is back; repeating is harmless ({error})"))
 }

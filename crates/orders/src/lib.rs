@@ -24,7 +24,6 @@ mod worker;
 
 use std::sync::Arc;
 
-use platepal_events::EventType;
 use platepal_proto::v1::orders_service_server::OrdersServiceServer;
 use platepal_service::{
     Database, Parts, RoleError,
@@ -89,9 +88,4 @@ fn describe_metrics() {
         "Alerts of restaurants that reject too often."
     );
     describe_counter!("realtime_orders_forgotten_total", "Orders that were dropped after their time.");
-}
-
-#[allow(clippy::expect_used)]
-fn snapshot_type() -> EventType {
-    "order.snapshot".parse().expect("the name is a type")
 }

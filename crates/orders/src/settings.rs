@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use platepal_events::millis;
 use platepal_settings::Reader;
 
 use crate::rules::deadlines::Limits;
@@ -53,8 +54,4 @@ impl Settings {
             warning_percent: self.warning_percent,
         }
     }
-}
-
-pub(crate) fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

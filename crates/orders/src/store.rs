@@ -13,7 +13,7 @@ mod deadlines;
 mod retention;
 
 use platepal_bus::Bus;
-use platepal_events::{Channel, ChannelKind, Epoch, Event, EventId, Position, Timestamp};
+use platepal_events::{Channel, ChannelKind, Epoch, Event, EventId, Position, Timestamp, millis};
 use platepal_service::{
     Database, DatabaseError, Group,
     access::Granted,
@@ -29,7 +29,7 @@ use crate::{
         envelope,
         order::{Order, Outcome, Update, apply},
     },
-    settings::{Settings, millis},
+    settings::Settings,
 };
 
 /// Who is told of an update.
@@ -96,21 +96,14 @@ type Job = (Update, Audience, Timestamp);
 const JOBS: usize = 128;
 
 impl Store {
-    /// Brings the tables up to date. Several replicas may do so at once.
+    /// Brings the tables up to date.
     pub(crate) async fn open(
         database: Database,
         bus: Arc<dyn Bus>,
         settings: &Settings,
         connections: u32,
     ) -> Result<Self, DatabaseError> {
-        let mut migrator = sqlx::migrate!("./migrations");
-        // Five domains may share one database; each has its own record.
-        migrator.dangerous_set_table_name("orders_migrations");
-        let migrated = match &database {
-            Database::Sqlite(pool) => migrator.run(pool).await,
-            Database::Postgres(pool) => migrator.run(pool).await,
-        };
-        migrated.map_err(|source| DatabaseError::Migrate { domain: "orders", source })?;
+        database.migrate("orders", sqlx::migrate!("./migrations")).await?;
         let outbox = Outbox::new(database.clone(), bus, "orders", connections);
         let store = Self {
             grants: Granted::new(database.clone(), outbox.clone(), "orders"),

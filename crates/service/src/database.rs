@@ -4,6 +4,7 @@ use std::{path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
     PgPool, SqlitePool,
+    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -43,6 +44,17 @@ pub enum DatabaseError {
 }
 
 impl Database {
+    /// Brings a domain's tables up to date. Several replicas may do so at once. Domains may share one database: each
+    /// has a record of its own, `{domain}_migrations`.
+    pub async fn migrate(&self, domain: &'static str, mut migrations: Migrator) -> Result<(), DatabaseError> {
+        migrations.dangerous_set_table_name(format!("{domain}_migrations"));
+        let migrated = match self {
+            Self::Sqlite(pool) => migrations.run(pool).await,
+            Self::Postgres(pool) => migrations.run(pool).await,
+        };
+        migrated.map_err(|source| DatabaseError::Migrate { domain, source })
+    }
+
     /// Opens what the settings name: PostgreSQL, or `{domain}.db` in the data folder.
     pub async fn open(settings: &Settings, domain: &'static str) -> Result<Self, DatabaseError> {
         match &settings.database_url {

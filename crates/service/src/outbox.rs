@@ -19,8 +19,9 @@
 use std::{hash::BuildHasher, sync::Arc, time::Duration};
 
 use platepal_bus::{Bus, BusError};
-use platepal_events::{Channel, Epoch, Event, EventId, Position, Timestamp};
+use platepal_events::{Channel, Epoch, Event, EventId, Position, Timestamp, millis};
 use tokio::sync::{Mutex, Semaphore};
+use tonic::Status;
 use tracing::Instrument;
 
 use crate::{
@@ -75,6 +76,11 @@ pub enum OutboxError {
         /// What is wrong with it.
         why: String,
     },
+}
+
+/// What an error is to whoever asked for what is kept and not told yet.
+pub fn untold_status(error: OutboxError) -> Status {
+    Status::unavailable(format!("kept; will be told when the bus is back; repeating is harmless ({error})"))
 }
 
 /// A domain's outbox. Cheap to clone.
@@ -246,7 +252,7 @@ impl Outbox {
             traceparent: row.text("traceparent")?.into(),
         };
         let age = now.millis_since(Timestamp::from_micros(row.int("put_at")?));
-        let doubtful = age >= i64::try_from(DOUBTFUL_AGE.as_millis()).unwrap_or(i64::MAX);
+        let doubtful = age >= millis(DOUBTFUL_AGE);
         let mut places = Vec::with_capacity(channels.len());
         let mut missing = Vec::with_capacity(channels.len());
         for channel in channels {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use platepal_events::{Channel, Timestamp};
+use platepal_events::{Channel, Timestamp, millis};
 
 use crate::{
     Clock, Shutdown,
@@ -94,8 +94,4 @@ pub async fn fire_due(chores: &impl Chores, chunk: u32, now: Timestamp) -> Resul
         }
     }
     Ok(fired)
-}
-
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -22,7 +22,6 @@ use platepal_service::{
     access::Access,
     domain::{Domain, Sender, Snapshot, Verdict, tell},
     grpc::invalid,
-    outbox::OutboxError,
 };
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
@@ -224,9 +223,4 @@ pub(crate) fn store_status(error: StoreError) -> Status {
         StoreError::Name(why) => invalid("id", why),
         _ => Status::internal(error.to_string()),
     }
-}
-
-/// What is kept and not told yet.
-pub(crate) fn untold_status(error: OutboxError) -> Status {
-    Status::unavailable(format!("kept; will be told when the bus is back; repeating is harmless ({error})"))
 }

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use platepal_events::millis;
 use platepal_settings::Reader;
 use url::Url;
 
@@ -224,10 +225,6 @@ impl Settings {
             );
         }
     }
-}
-
-pub(crate) fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -20,7 +20,6 @@ pub(crate) mod trails;
 use std::sync::Arc;
 
 use platepal_bus::Bus;
-use platepal_events::EventType;
 use platepal_service::{Database, DatabaseError, access::Granted, outbox::Outbox, timers::Timers};
 
 use crate::settings::Settings;
@@ -51,21 +50,14 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Brings the tables up to date. Several replicas may do so at once.
+    /// Brings the tables up to date.
     pub(crate) async fn open(
         database: Database,
         bus: Arc<dyn Bus>,
         settings: &Settings,
         connections: u32,
     ) -> Result<Self, DatabaseError> {
-        let mut migrator = sqlx::migrate!("./migrations");
-        // Domains may share one database; each has its own record.
-        migrator.dangerous_set_table_name("tracking_migrations");
-        let migrated = match &database {
-            Database::Sqlite(pool) => migrator.run(pool).await,
-            Database::Postgres(pool) => migrator.run(pool).await,
-        };
-        migrated.map_err(|source| DatabaseError::Migrate { domain: "tracking", source })?;
+        database.migrate("tracking", sqlx::migrate!("./migrations")).await?;
         let outbox = Outbox::new(database.clone(), bus, "tracking", connections);
         Ok(Self {
             grants: Granted::new(database.clone(), outbox.clone(), "tracking"),
@@ -85,10 +77,4 @@ impl Store {
         });
         i64::try_from(hash % u64::from(self.settings.partitions.max(1))).unwrap_or_default()
     }
-}
-
-/// An event type of the catalogue.
-#[allow(clippy::expect_used)]
-pub(crate) fn kind(name: &'static str) -> EventType {
-    name.parse().expect("the names in this crate are types")
 }

@@ -1,6 +1,6 @@
 //! How far everybody has read: marks, and what is not read.
 
-use platepal_events::{Event, EventId, Timestamp};
+use platepal_events::{Event, EventId, EventType, Timestamp};
 use platepal_proto::v1;
 use platepal_service::grpc::fields;
 use tonic::Status;
@@ -9,7 +9,6 @@ use super::{Chat, no_room, number, room_id, store_status};
 use crate::{
     rules::payload,
     store::{
-        kind,
         reads::{NoMark, Unread},
         rooms::Place,
     },
@@ -45,14 +44,11 @@ impl Chat {
 
     /// A mark is a newest value: one that is not told is made up for by the next.
     async fn tell_mark(&self, place: &Place<'_>, user_id: &str, sequence: i64, now: Timestamp) {
+        let payload = payload::read(place.room_id, user_id, sequence, now);
         let event = Event {
-            id: EventId::make(),
-            kind: kind("chat_read"),
-            timestamp: now,
-            version: "1.0".into(),
-            payload: payload::read(place.room_id, user_id, sequence, now).into_bytes().into(),
             key: user_id.into(),
             traceparent: place.traceparent.into(),
+            ..Event::new(EventId::make(), EventType::named("chat_read"), payload, now)
         };
         if let Err(why) = self.bus.append(std::slice::from_ref(&place.channel), &event).await {
             tracing::warn!(room = place.room_id, %why, "how far somebody has read is kept, and was not told");

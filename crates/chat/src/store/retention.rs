@@ -1,9 +1,8 @@
 //! Forgetting: what nobody asks for any more goes, in chunks.
 
-use platepal_events::Timestamp;
+use platepal_events::{Timestamp, millis};
 
 use super::{Store, StoreError};
-use crate::settings::millis;
 
 impl Store {
     /// Forgets rooms that were closed long ago with their messages, and what else is out of date; how many rooms. A room

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use platepal_events::{Channel, Timestamp};
+use platepal_events::{Channel, Timestamp, millis};
 use platepal_service::{
     feed::Entry,
     sql::{Row, Transaction},
@@ -17,7 +17,6 @@ use crate::{
         quiet,
         templates::Templates,
     },
-    settings::millis,
     store::deliveries::State,
 };
 

@@ -4,7 +4,7 @@
 //! after that. A push that was sent and not noted is sent again, under the same topic: on a device that was not reached
 //! one takes the other's place.
 
-use platepal_events::{Channel, Timestamp};
+use platepal_events::{Channel, Timestamp, millis};
 use platepal_push::{Outcome, Push, Urgency};
 use platepal_service::timers::Timer;
 use serde_json::Value;
@@ -16,13 +16,10 @@ use super::{
     devices::{self, Registered},
     inbox::{NOTIFICATION, PUSH, SMS, read},
 };
-use crate::{
-    rules::{
-        kinds::{Priority, Way},
-        payload::Notification,
-        retry,
-    },
-    settings::millis,
+use crate::rules::{
+    kinds::{Priority, Way},
+    payload::Notification,
+    retry,
 };
 
 /// A push that this process sends now.

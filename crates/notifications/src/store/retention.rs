@@ -1,12 +1,11 @@
 //! Forgetting: what nobody asks for any more goes, in chunks.
 
-use platepal_events::Timestamp;
+use platepal_events::{Timestamp, millis};
 
 use super::{
     Store, StoreError,
     inbox::{NOTIFICATION, read},
 };
-use crate::settings::millis;
 
 impl Store {
     /// Forgets old notifications, what became of them and their keys, and what else is out of date; how many

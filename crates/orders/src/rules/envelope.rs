@@ -47,13 +47,5 @@ fn event(
     let data = format!(
         r#"{{"event_id":"{id}","type":"{kind}","version":"1.0","timestamp":"{at}","aggregate_type":"{aggregate}","aggregate_id":"{aggregate_id}","payload":{payload}{more}}}"#
     );
-    Event {
-        id,
-        kind,
-        timestamp: at,
-        version: "1.0".into(),
-        payload: data.into_bytes().into(),
-        key: "".into(),
-        traceparent: traceparent.into(),
-    }
+    Event { traceparent: traceparent.into(), ..Event::new(id, kind, data, at) }
 }

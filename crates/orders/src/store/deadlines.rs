@@ -84,7 +84,7 @@ impl Store {
             EventId::derived(&["restaurant.high_rejection_rate", &restaurant, &now.micros().to_string()]);
         let event = envelope::about_restaurant(
             id,
-            kind("restaurant.high_rejection_rate"),
+            EventType::named("restaurant.high_rejection_rate"),
             now,
             &restaurant,
             &payload,
@@ -128,7 +128,8 @@ impl Store {
         });
         let type_name = if name == WARNING { "order.sla_warning" } else { "sla_breach" };
         let id = EventId::derived(&["orders", type_name, name, &order.order_id]);
-        let event = envelope::about_order(id, kind(type_name), now, &order, &payload.to_string(), "");
+        let event =
+            envelope::about_order(id, EventType::named(type_name), now, &order, &payload.to_string(), "");
         let mut channels = Vec::new();
         if let Some(id) = restaurant {
             channels.push(Channel::new(ChannelKind::Restaurant, id)?);
@@ -143,9 +144,4 @@ impl Store {
         metrics::counter!("realtime_orders_timers_fired_total", "timer" => timer.name.clone()).increment(1);
         Ok(Some(stream))
     }
-}
-
-#[allow(clippy::expect_used)]
-pub(super) fn kind(name: &'static str) -> EventType {
-    name.parse().expect("the names above are types")
 }

@@ -1,9 +1,8 @@
 //! Forgetting: what nobody asks for any more goes, in chunks.
 
-use platepal_events::Timestamp;
+use platepal_events::{Timestamp, millis};
 
 use super::{Store, StoreError};
-use crate::settings::millis;
 
 impl Store {
     /// Forgets orders that did not change for long, with their event ids and history, and what else is out of

@@ -3,7 +3,7 @@
 //! Table, made by the domain's migrations: `{domain}_grants(user_id, channel, expires_at)`.
 
 use async_trait::async_trait;
-use platepal_events::{Channel, Event, EventId, Timestamp};
+use platepal_events::{Channel, Event, EventId, EventType, Timestamp};
 use serde_json::json;
 
 use super::Grants;
@@ -83,15 +83,8 @@ impl Granted {
         now: Timestamp,
     ) -> Result<Channel, sql::Error> {
         let stream = Channel::sessions();
-        let event = Event {
-            id: EventId::make(),
-            kind: revoked(),
-            timestamp: now,
-            version: "1.0".into(),
-            payload: json!({"user_id": user, "channel": channel.as_str()}).to_string().into_bytes().into(),
-            key: "".into(),
-            traceparent: "".into(),
-        };
+        let payload = json!({"user_id": user, "channel": channel.as_str()}).to_string();
+        let event = Event::new(EventId::make(), EventType::named("grant.revoked"), payload, now);
         let letter = Letter { stream: stream.clone(), event, channels: vec![stream.clone()] };
         self.outbox.put(tx, &letter, now).await?;
         Ok(stream)
@@ -103,9 +96,4 @@ impl Granted {
         self.database.execute(&sql, &[now.micros().into()]).await?;
         Ok(())
     }
-}
-
-#[allow(clippy::expect_used)]
-fn revoked() -> platepal_events::EventType {
-    "grant.revoked".parse().expect("the name is a type")
 }

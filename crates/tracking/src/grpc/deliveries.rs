@@ -8,12 +8,13 @@ use platepal_service::{
         fields::{event_id, maybe_id},
         invalid,
     },
+    outbox::untold_status,
     trace,
 };
 use serde_json::Value;
 use tonic::Status;
 
-use super::{Tracking, store_status, untold_status};
+use super::{Tracking, store_status};
 use crate::{
     rules::{
         delivery::{Change, DeliveryStatus, Outcome},

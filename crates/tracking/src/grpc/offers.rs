@@ -4,8 +4,9 @@
 //! rider. Until then nobody else can be offered it.
 
 use bytes::Bytes;
+use platepal_events::millis;
 use platepal_proto::v1;
-use platepal_service::{domain::Sender, grpc::invalid};
+use platepal_service::{domain::Sender, grpc::invalid, outbox::untold_status};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tonic::Status;
@@ -14,11 +15,10 @@ use uuid::Uuid;
 use super::{
     Tracking,
     deliveries::{id, moment, object},
-    store_status, untold_status,
+    store_status,
 };
 use crate::{
     rules::{envelope, offer::OfferStatus},
-    settings::millis,
     store::offers::{Made, NewOffer, Offer, Settled},
 };
 

@@ -8,13 +8,13 @@ use std::time::Duration;
 use platepal_auth::{Principal, ShareSigner};
 use platepal_events::{Channel, ChannelKind, Timestamp};
 use platepal_proto::v1;
-use platepal_service::{domain::Verdict, grpc::invalid};
+use platepal_service::{domain::Verdict, grpc::invalid, outbox::untold_status};
 use tonic::Status;
 
 use super::{
     Tracking,
     deliveries::{id, unknown},
-    store_status, untold_status,
+    store_status,
 };
 use crate::{rules::record::Delivery, settings::Settings};
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use platepal_events::{Channel, ChannelKind, Event, EventId, Timestamp};
+use platepal_events::{Channel, ChannelKind, Event, EventId, EventType, Timestamp};
 use platepal_proto::v1::{self, get_trail_request::Of};
 use platepal_service::{
     Shutdown,
@@ -25,7 +25,7 @@ use crate::{
         envelope,
         trail::{self, TrailPoint},
     },
-    store::{deliveries::Read, kind},
+    store::deliveries::Read,
 };
 
 /// A rider's way is read for at most this long, in milliseconds: a day.
@@ -119,7 +119,7 @@ impl Tracking {
             let about = ("delivery", delivery.delivery_id.as_str());
             let event = envelope::event(
                 EventId::make(),
-                kind("rider_location"),
+                EventType::named("rider_location"),
                 now,
                 about,
                 &payload.to_string(),

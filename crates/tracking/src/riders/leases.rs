@@ -5,13 +5,13 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use platepal_events::Timestamp;
+use platepal_events::{Timestamp, millis};
 use platepal_service::{Clock, Shutdown};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::lane::{Job, Question};
 use crate::{
-    settings::{Settings, millis},
+    settings::Settings,
     store::{Store, StoreError, leases::Lease},
 };
 

@@ -1,27 +1,16 @@
 //! What is told of a rider's position, and to which channels.
 
-use platepal_events::{Channel, ChannelKind, Event, EventId, Timestamp};
+use platepal_events::{Channel, ChannelKind, Event, EventId, EventType, Timestamp};
 
 use super::teller::{About, Letters};
-use crate::{
-    rules::{
-        limits::Limits,
-        payload,
-        rider::{Rider, Shown},
-    },
-    store::kind,
+use crate::rules::{
+    limits::Limits,
+    payload,
+    rider::{Rider, Shown},
 };
 
 pub(super) fn event(name: &'static str, key: &str, payload: String, now: Timestamp) -> Event {
-    Event {
-        id: EventId::make(),
-        kind: kind(name),
-        timestamp: now,
-        version: "1.0".into(),
-        payload: payload.into_bytes().into(),
-        key: key.into(),
-        traceparent: "".into(),
-    }
+    Event { key: key.into(), ..Event::new(EventId::make(), EventType::named(name), payload, now) }
 }
 
 /// A position for those of a delivery.
@@ -44,8 +33,14 @@ pub(super) fn position(shown: &Shown, now: Timestamp, traceparent: &str) -> (Abo
 fn envelope(shown: &Shown, payload: String, now: Timestamp, traceparent: &str) -> Event {
     let id = EventId::make();
     let about = ("delivery", shown.delivery_id.as_str());
-    let mut event =
-        crate::rules::envelope::event(id, kind("rider_location"), now, about, &payload, traceparent);
+    let mut event = crate::rules::envelope::event(
+        id,
+        EventType::named("rider_location"),
+        now,
+        about,
+        &payload,
+        traceparent,
+    );
     event.key = shown.delivery_id.as_str().into();
     event
 }

@@ -183,14 +183,15 @@ fn instead(older: Letters, mut newer: Letters) -> Letters {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-    use platepal_events::{EventId, Timestamp};
+    use platepal_events::{EventId, EventType, Timestamp};
 
     use super::*;
-    use crate::{rules::envelope, store::kind};
+    use crate::rules::envelope;
 
     fn letter(channel: &str, payload: &str) -> (Vec<Channel>, Event) {
         let (at, about) = (Timestamp::from_micros(0), ("delivery", "9"));
-        let event = envelope::event(EventId::make(), kind("rider_location"), at, about, payload, "");
+        let event =
+            envelope::event(EventId::make(), EventType::named("rider_location"), at, about, payload, "");
         (vec![channel.parse().unwrap()], event)
     }
 

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use platepal_events::{Event, EventId, EventType, PAYLOAD_BYTES_MAX, Timestamp};
+use platepal_events::{Event, EventId, EventType, PAYLOAD_BYTES_MAX, Timestamp, WireId};
 use serde_json::{Value, json, value::RawValue};
 
 /// What the envelope and the keys that are added may take of an event's largest payload.
 const ENVELOPE_BYTES_MAX: usize = 1024;
-/// Digits of a whole number that every reader of JSON keeps.
-const DIGITS_MAX: usize = 15;
 /// The largest delivery or offer as JSON, in bytes.
 pub(crate) const OBJECT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - ENVELOPE_BYTES_MAX;
 
@@ -28,15 +26,7 @@ pub(crate) fn event(
     let data = format!(
         r#"{{"event_id":"{id}","type":"{kind}","version":"1.0","timestamp":"{at}","aggregate_type":"{aggregate}","aggregate_id":"{aggregate_id}","payload":{payload}}}"#
     );
-    Event {
-        id,
-        kind,
-        timestamp: at,
-        version: "1.0".into(),
-        payload: data.into_bytes().into(),
-        key: "".into(),
-        traceparent: traceparent.into(),
-    }
+    Event { traceparent: traceparent.into(), ..Event::new(id, kind, data, at) }
 }
 
 /// An object with more keys behind its own; a key that it has already stays as it is. What is no object
@@ -56,11 +46,7 @@ pub(crate) fn with(object: &str, more: &[(&str, Value)]) -> String {
 
 /// An id as Django writes it: a number where it is one, so that a page can compare it with its own; null for none.
 pub(crate) fn id(text: &str) -> Value {
-    match text.parse::<u64>() {
-        _ if text.is_empty() => Value::Null,
-        Ok(number) if text.len() <= DIGITS_MAX && number.to_string() == text => json!(number),
-        _ => json!(text),
-    }
+    if text.is_empty() { Value::Null } else { json!(WireId(text)) }
 }
 
 #[cfg(test)]

@@ -5,14 +5,14 @@
 //!
 //! Locks are taken in one order everywhere: delivery, offers, timers, the delivery's stream, the tier's own.
 
-use platepal_events::{Channel, ChannelKind, Event, EventId, Timestamp};
+use platepal_events::{Channel, ChannelKind, Event, EventId, EventType, Timestamp};
 use platepal_service::{
     outbox::Letter,
     sql::{Row, Transaction, Value},
 };
 use serde_json::json;
 
-use super::{Store, StoreError, kind};
+use super::{Store, StoreError};
 use crate::rules::{
     delivery::Outcome,
     envelope,
@@ -137,8 +137,14 @@ impl Store {
         let id = EventId::derived(&["tracking", "arrived", delivery_id, rider_id, &at.micros().to_string()]);
         // Not with Django's object: that says the status before.
         let payload = delivery.payload("", Some(previous));
-        let event =
-            envelope::event(id, kind("delivery.status_changed"), at, ("delivery", delivery_id), &payload, "");
+        let event = envelope::event(
+            id,
+            EventType::named("delivery.status_changed"),
+            at,
+            ("delivery", delivery_id),
+            &payload,
+            "",
+        );
         let mut channels = vec![stream.clone()];
         channels.extend(participants(&delivery));
         self.outbox.put(tx, &Letter { stream: stream.clone(), event, channels }, now).await?;
@@ -154,15 +160,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Channel, StoreError> {
         let stream = Channel::sessions();
-        let event = Event {
-            id: EventId::make(),
-            kind: kind("grant.revoked"),
-            timestamp: now,
-            version: "1.0".into(),
-            payload: json!({"channel": channel.as_str()}).to_string().into_bytes().into(),
-            key: "".into(),
-            traceparent: "".into(),
-        };
+        let payload = json!({"channel": channel.as_str()}).to_string();
+        let event = Event::new(EventId::make(), EventType::named("grant.revoked"), payload, now);
         let letter = Letter { stream: stream.clone(), event, channels: vec![stream.clone()] };
         self.outbox.put(tx, &letter, now).await?;
         Ok(stream)
@@ -280,7 +279,8 @@ fn letters(
     let assigned_or_changed = if is_assigned { "delivery.assigned" } else { "delivery.status_changed" };
     let letter = |id: EventId, name: &'static str, payload: &str, channels: Vec<Channel>| {
         let about = ("delivery", after.delivery_id.as_str());
-        let event = envelope::event(id, kind(name), after.occurred_at(), about, payload, traceparent);
+        let event =
+            envelope::event(id, EventType::named(name), after.occurred_at(), about, payload, traceparent);
         Letter { stream: stream.clone(), event, channels }
     };
     let mut channels = participants(after);

@@ -3,7 +3,7 @@
 //! The delivery's row is locked first in every transaction here, so of two that settle at the same time one
 //! sees what the other did.
 
-use platepal_events::{Channel, ChannelKind, EventId, Timestamp};
+use platepal_events::{Channel, ChannelKind, EventId, EventType, Timestamp};
 use platepal_service::{
     outbox::Letter,
     sql::{Row, Transaction},
@@ -11,7 +11,7 @@ use platepal_service::{
 };
 use serde_json::json;
 
-use super::{Store, StoreError, deliveries::Read, kind};
+use super::{Store, StoreError, deliveries::Read};
 use crate::rules::{
     envelope,
     offer::{self, OfferStatus},
@@ -270,7 +270,14 @@ impl Store {
         let payload = envelope::with(if is_open { &offer.payload } else { "" }, &more);
         let name = offer.status.type_name();
         let id = EventId::derived(&["tracking", name, &offer.offer_id]);
-        let event = envelope::event(id, kind(name), now, ("DeliveryOffer", &offer.offer_id), &payload, "");
+        let event = envelope::event(
+            id,
+            EventType::named(name),
+            now,
+            ("DeliveryOffer", &offer.offer_id),
+            &payload,
+            "",
+        );
         let mut channels = vec![Channel::new(ChannelKind::Rider, &offer.rider_id)?];
         if !is_open {
             channels.push(Channel::new(ChannelKind::Admin, "")?);
@@ -298,7 +305,7 @@ impl Store {
         let name = "delivery.escalation";
         let id = EventId::derived(&["tracking", name, &delivery.delivery_id]);
         let about = ("delivery", delivery.delivery_id.as_str());
-        let event = envelope::event(id, kind(name), now, about, &payload.to_string(), "");
+        let event = envelope::event(id, EventType::named(name), now, about, &payload.to_string(), "");
         let channels = vec![Channel::new(ChannelKind::Admin, "")?];
         let stream = Channel::new(ChannelKind::Track, &delivery.delivery_id)?;
         self.outbox.put(tx, &Letter { stream, event, channels }, now).await?;

@@ -1,10 +1,9 @@
 //! Forgetting: what is older than its time goes, in chunks; and a rider who asks for it goes at once.
 
-use platepal_events::Timestamp;
+use platepal_events::{Timestamp, millis};
 use platepal_service::sql::Value;
 
 use super::{Store, StoreError};
-use crate::settings::millis;
 
 /// What one round forgot.
 #[derive(Debug, Default, PartialEq, Eq)]
