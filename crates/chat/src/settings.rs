@@ -98,6 +98,10 @@ impl Settings {
                 "REALTIME_CHAT_PACE_MESSAGES, _GROUP, _LANES, _CHECK_QUESTIONS and _CHUNK must be at least 1",
             );
         }
+        // One statement writes a group, and an engine takes a bounded number of values.
+        if self.group > 1_000 {
+            reader.mistake("REALTIME_CHAT_GROUP must be at most 1000");
+        }
         if self.typing_time <= self.typing_interval {
             reader.mistake("REALTIME_CHAT_TYPING_TIME must be above REALTIME_CHAT_TYPING_INTERVAL");
         }

@@ -59,6 +59,7 @@ pub(crate) struct Store {
     settings: Settings,
     ids: Ids,
     lanes: Arc<[Group<Job, Result<Sent, SendError>>]>,
+    hasher: std::hash::RandomState,
 }
 
 impl Store {
@@ -81,6 +82,7 @@ impl Store {
             feed: Feed::new(database.clone(), "chat"),
             ids: Ids::new(database.clone(), "chat", "messages"),
             lanes: Arc::default(),
+            hasher: std::hash::RandomState::new(),
             settings: settings.clone(),
             outbox,
             database,
@@ -108,13 +110,23 @@ impl Store {
         traceparent: &str,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        let event = Event {
-            traceparent: traceparent.into(),
-            ..Event::new(EventId::make(), EventType::named(kind), payload, now)
-        };
-        let letter = Letter { stream: room.clone(), event, channels };
-        self.outbox.put(tx, &letter, now).await.map(drop)
+        self.outbox.put(tx, &letter(room, channels, (kind, payload), traceparent, now), now).await
     }
+}
+
+/// An event of a room.
+fn letter(
+    room: &Channel,
+    channels: Vec<Channel>,
+    (kind, payload): (&'static str, String),
+    traceparent: &str,
+    now: Timestamp,
+) -> Letter {
+    let event = Event {
+        traceparent: traceparent.into(),
+        ..Event::new(EventId::make(), EventType::named(kind), payload, now)
+    };
+    Letter { stream: room.clone(), event, channels }
 }
 
 /// The channel of a room.

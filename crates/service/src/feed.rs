@@ -10,7 +10,7 @@
 //!
 //! Invariants: positions grow, and entries of one subject have them in the order in which they were put.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use platepal_events::Timestamp;
 use platepal_proto::v1;
@@ -18,7 +18,11 @@ use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use crate::{Database, Shutdown, grpc::invalid, sql::Transaction};
+use crate::{
+    Database, Shutdown,
+    grpc::invalid,
+    sql::{self, Transaction, Value},
+};
 
 /// Entries that are numbered in one transaction, and read at once.
 const CHUNK: i64 = 500;
@@ -74,13 +78,35 @@ impl Feed {
 
     /// Puts an entry, as part of a transaction. After the commit, [`Feed::wake`].
     pub async fn put(&self, tx: &mut Transaction, entry: Entry<'_>) -> Result<(), sqlx::Error> {
-        let Entry { subject, kind, payload, at } = entry;
+        self.put_all(tx, &[entry]).await
+    }
+
+    /// Puts entries, in this order, as part of a transaction; at most 1,000. After the commit, [`Feed::wake`].
+    pub async fn put_all(&self, tx: &mut Transaction, entries: &[Entry<'_>]) -> Result<(), sqlx::Error> {
+        let mut nth: HashMap<&str, i64> = HashMap::new();
+        let mut rows: Vec<[Value<'_>; 5]> = Vec::with_capacity(entries.len());
+        for Entry { subject, kind, payload, at } in entries {
+            let nth = nth.entry(subject).or_default();
+            *nth += 1;
+            rows.push([
+                (*subject).into(),
+                (*nth).into(),
+                (*kind).into(),
+                (*payload).into(),
+                at.micros().into(),
+            ]);
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
         let sql = format!(
             "INSERT INTO {0}_feed (subject, seq, position, kind, payload, at) \
-             SELECT $1, COALESCE(MAX(seq), 0) + 1, NULL, $2, $3, $4 FROM {0}_feed WHERE subject = $1",
-            self.domain
+             SELECT column1, column2 + (SELECT COALESCE(MAX(seq), 0) FROM {0}_feed WHERE subject = column1), NULL, \
+             column3, column4, column5 FROM (VALUES {1}) AS v",
+            self.domain,
+            sql::list(&rows)
         );
-        tx.execute(&sql, &[subject.into(), kind.into(), payload.into(), at.micros().into()]).await?;
+        tx.execute(&sql, rows.as_flattened()).await?;
         Ok(())
     }
 

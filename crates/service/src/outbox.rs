@@ -16,8 +16,14 @@
 //!
 //! Invariant: an event is marked as told only after the bus has acknowledged it.
 
-use std::{hash::BuildHasher, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::BuildHasher,
+    sync::Arc,
+    time::Duration,
+};
 
+use futures_util::future::join_all;
 use platepal_bus::{Bus, BusError};
 use platepal_events::{Channel, Epoch, Event, EventId, Position, Timestamp, millis};
 use tokio::sync::{Mutex, Semaphore};
@@ -26,7 +32,7 @@ use tracing::Instrument;
 
 use crate::{
     Database, Group,
-    sql::{Row, Transaction},
+    sql::{self, Row, Transaction, Value},
     trace,
 };
 
@@ -34,8 +40,11 @@ use crate::{
 const CHUNK_EVENTS: usize = 50;
 /// Locks of streams in one process; two streams that share one only wait for each other.
 const LOCKS: usize = 64;
-/// Marks of one commit of SQLite.
-const MARKS: usize = 256;
+/// SQLite: streams that are read in one statement, and marks of one commit.
+const TOGETHER: usize = 256;
+/// What [`Outbox::tell`] reads.
+const ROW: &str =
+    "o.seq, o.event_id, o.kind, o.at, o.version, o.payload, o.traceparent, o.channels, o.put_at";
 /// From this age on a row may have been told longer ago than the bus remembers event ids; the log is asked.
 const DOUBTFUL_AGE: Duration = Duration::from_secs(60);
 
@@ -83,6 +92,22 @@ pub fn untold_status(error: OutboxError) -> Status {
     Status::unavailable(format!("kept; will be told when the bus is back; repeating is harmless ({error})"))
 }
 
+#[derive(Clone)]
+struct Together {
+    reads: Group<Channel, Result<Vec<Row>, sqlx::Error>>,
+    marks: Group<Mark, Result<(), sqlx::Error>>,
+}
+
+impl Together {
+    fn new(database: &Database, domain: &'static str, forgets: bool) -> Self {
+        let (reading, marking) = (database.clone(), database.clone());
+        Self {
+            reads: Group::new(TOGETHER, move |streams| read_together(reading.clone(), domain, streams)),
+            marks: Group::new(TOGETHER, move |marks| mark_together(marking.clone(), domain, forgets, marks)),
+        }
+    }
+}
+
 /// A domain's outbox. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbox {
@@ -91,8 +116,8 @@ pub struct Outbox {
     domain: &'static str,
     locks: Arc<[Mutex<()>]>,
     hasher: std::hash::RandomState,
-    /// SQLite: streams that are told at the same time are marked in one commit.
-    marks: Option<Group<Mark, Result<(), sqlx::Error>>>,
+    /// SQLite: streams that are told at the same time share statements and commits.
+    together: Option<Together>,
     /// Told rows go at once.
     forgets: bool,
     /// Drains hold a connection while the bus works; half of the pool stays free for keeping.
@@ -102,15 +127,12 @@ pub struct Outbox {
 impl Outbox {
     /// The outbox in the tables of a domain. `connections` is the size of the database's pool.
     pub fn new(database: Database, bus: Arc<dyn Bus>, domain: &'static str, connections: u32) -> Self {
-        let marks = match &database {
-            Database::Sqlite(_) => {
-                let database = database.clone();
-                Some(Group::new(MARKS, move |marks| mark_together(database.clone(), domain, marks)))
-            }
+        let together = match &database {
+            Database::Sqlite(_) => Some(Together::new(&database, domain, false)),
             Database::Postgres(_) => None,
         };
         Self {
-            marks,
+            together,
             database,
             bus,
             domain,
@@ -124,7 +146,8 @@ impl Outbox {
     /// For events of which nobody asks where they were told: their rows go when they are told, and
     /// [`Outbox::places`] knows nothing of them.
     pub fn forgetting(self) -> Self {
-        Self { forgets: true, ..self }
+        let together = self.together.map(|_| Together::new(&self.database, self.domain, true));
+        Self { forgets: true, together, ..self }
     }
 
     /// Puts an event at the end of its stream, as part of a transaction.
@@ -133,49 +156,95 @@ impl Outbox {
         tx: &mut Transaction,
         letter: &Letter,
         now: Timestamp,
-    ) -> Result<i64, sqlx::Error> {
-        let Letter { stream, event, channels } = letter;
-        let sql = format!(
-            "INSERT INTO {0}_streams (stream, seq, told_seq, told_epoch, told_offset) VALUES ($1, 1, 0, '', 0) \
-             ON CONFLICT (stream) DO UPDATE SET seq = {0}_streams.seq + 1 RETURNING seq",
-            self.domain
-        );
-        // Also locks the stream until the commit: numbers are committed in their order.
-        let row = tx.row(&sql, &[stream.as_str().into()]).await?.ok_or(sqlx::Error::RowNotFound)?;
-        let seq = row.int("seq")?;
-        let sql = format!(
-            "INSERT INTO {}_outbox (stream, seq, event_id, kind, at, version, payload, traceparent, channels, \
-             put_at, kept) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULL)",
-            self.domain
-        );
-        let payload = String::from_utf8_lossy(&event.payload);
-        let names: Vec<&str> = channels.iter().map(Channel::as_str).collect();
-        tx.execute(
-            &sql,
-            &[
+    ) -> Result<(), sqlx::Error> {
+        self.put_all(tx, std::slice::from_ref(letter), now).await
+    }
+
+    /// Puts events at the ends of their streams, in this order, as part of a transaction. At most 1,000.
+    pub async fn put_all(
+        &self,
+        tx: &mut Transaction,
+        letters: &[Letter],
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let mut last = self.take_numbers(tx, letters).await?;
+        let texts: Vec<_> = letters
+            .iter()
+            .map(|letter| {
+                let names: Vec<&str> = letter.channels.iter().map(Channel::as_str).collect();
+                (String::from_utf8_lossy(&letter.event.payload), names.join(" "))
+            })
+            .collect();
+        let mut rows: Vec<[Value<'_>; 10]> = Vec::with_capacity(letters.len());
+        // From the end: the last event of a stream has its last number.
+        for (Letter { stream, event, .. }, (payload, channels)) in letters.iter().zip(&texts).rev() {
+            let Some(seq) = last.get_mut(stream.as_str()) else { continue };
+            rows.push([
                 stream.as_str().into(),
-                seq.into(),
+                (*seq).into(),
                 event.id.as_str().into(),
                 event.kind.as_str().into(),
                 event.timestamp.micros().into(),
                 (&*event.version).into(),
-                (&*payload).into(),
+                (&**payload).into(),
                 (&*event.traceparent).into(),
-                names.join(" ").as_str().into(),
+                channels.into(),
                 now.micros().into(),
-            ],
-        )
-        .await?;
-        Ok(seq)
+            ]);
+            *seq -= 1;
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "INSERT INTO {}_outbox (stream, seq, event_id, kind, at, version, payload, traceparent, channels, put_at) \
+             VALUES {}",
+            self.domain,
+            sql::list(&rows)
+        );
+        tx.execute(&sql, rows.as_flattened()).await?;
+        Ok(())
+    }
+
+    /// Takes the next numbers of the letters' streams; the last of each. Also locks the streams until the commit, so
+    /// numbers are committed in their order; by their names, so that no two transactions wait for each other.
+    async fn take_numbers<'a>(
+        &self,
+        tx: &mut Transaction,
+        letters: &'a [Letter],
+    ) -> Result<BTreeMap<&'a str, i64>, sqlx::Error> {
+        let mut streams: BTreeMap<&str, i64> = BTreeMap::new();
+        for letter in letters {
+            *streams.entry(letter.stream.as_str()).or_default() += 1;
+        }
+        let rows: Vec<[Value<'_>; 2]> =
+            streams.iter().map(|(stream, count)| [(*stream).into(), (*count).into()]).collect();
+        if rows.is_empty() {
+            return Ok(streams);
+        }
+        let sql = format!(
+            "INSERT INTO {0}_streams (stream, seq, told_seq, told_epoch, told_offset) \
+             SELECT column1, column2, 0, '', 0 FROM (VALUES {1}) AS v WHERE true ORDER BY column1 \
+             ON CONFLICT (stream) DO UPDATE SET seq = {0}_streams.seq + excluded.seq RETURNING stream, seq",
+            self.domain,
+            sql::list(&rows)
+        );
+        for row in tx.rows(&sql, rows.as_flattened()).await? {
+            let (stream, seq) = (row.text("stream")?, row.int("seq")?);
+            if let Some(last) = streams.get_mut(stream.as_str()) {
+                *last = seq;
+            }
+        }
+        Ok(streams)
     }
 
     /// Tells what waits in a stream, in order. When it returns without an error, everything that was put before
     /// the call is told, by this process or by another.
     pub async fn drain(&self, stream: &Channel, now: Timestamp) -> Result<(), OutboxError> {
         loop {
-            let told = match &self.database {
-                Database::Sqlite(_) => self.drain_alone(stream, now).await?,
-                Database::Postgres(_) => self.drain_locked(stream, now).await?,
+            let told = match &self.together {
+                Some(together) => self.drain_alone(together, stream, now).await?,
+                None => self.drain_locked(stream, now).await?,
             };
             if told < CHUNK_EVENTS {
                 return Ok(());
@@ -184,19 +253,22 @@ impl Outbox {
     }
 
     /// One process: the lock is here, and no transaction waits for the bus.
-    async fn drain_alone(&self, stream: &Channel, now: Timestamp) -> Result<usize, OutboxError> {
+    async fn drain_alone(
+        &self,
+        Together { reads, marks: shared }: &Together,
+        stream: &Channel,
+        now: Timestamp,
+    ) -> Result<usize, OutboxError> {
         let slot = self.hasher.hash_one(stream) as usize % LOCKS;
         let Some(lock) = self.locks.get(slot) else { return Ok(0) };
         let _alone = lock.lock().await;
-        let rows = self.database.rows(&self.untold_sql(""), &[stream.as_str().into()]).await?;
-        let told = rows.len();
-        for row in rows {
-            let (seq, places) = self.tell(stream, &row, now).await?;
-            let mark = Mark { stream: stream.clone(), seq, places, forget: self.forgets };
-            let Some(marks) = &self.marks else { continue };
-            marks.run(mark).await.ok_or(sqlx::Error::PoolClosed)??;
+        let rows = reads.run(stream.clone()).await.ok_or(sqlx::Error::PoolClosed)??;
+        let (marks, failed) = self.tell_rows(stream, &rows, now).await;
+        // At once, so that they go into one commit.
+        for marked in join_all(marks.into_iter().map(|mark| shared.run(mark))).await {
+            marked.ok_or(sqlx::Error::PoolClosed)??;
         }
-        Ok(told)
+        failed.map_or(Ok(rows.len()), Err)
     }
 
     /// Many processes: the rows are locked until they are told.
@@ -204,32 +276,34 @@ impl Outbox {
         // The semaphore is never closed.
         let _permit = self.drains.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
         let mut tx = self.database.begin().await?;
-        let sql = self.untold_sql(tx.for_update());
+        let sql = format!(
+            "SELECT {ROW} FROM {}_outbox o WHERE o.stream = $1 AND o.kept IS NULL ORDER BY o.seq LIMIT {CHUNK_EVENTS}{}",
+            self.domain,
+            tx.for_update()
+        );
         let rows = tx.rows(&sql, &[stream.as_str().into()]).await?;
-        let told = rows.len();
-        for row in rows {
-            match self.tell(stream, &row, now).await {
-                Ok((seq, places)) => {
-                    let mark = Mark { stream: stream.clone(), seq, places, forget: self.forgets };
-                    mark.write(&mut tx, self.domain).await?;
-                }
-                Err(why) => {
-                    // What was told so far is told.
-                    tx.commit().await?;
-                    return Err(why);
-                }
-            }
-        }
+        let (marks, failed) = self.tell_rows(stream, &rows, now).await;
+        // What was told is told, also if the next was not.
+        write_marks(&mut tx, self.domain, self.forgets, &marks).await?;
         tx.commit().await?;
-        Ok(told)
+        failed.map_or(Ok(rows.len()), Err)
     }
 
-    fn untold_sql(&self, lock: &str) -> String {
-        format!(
-            "SELECT seq, event_id, kind, at, version, payload, traceparent, channels, put_at FROM {}_outbox \
-             WHERE stream = $1 AND kept IS NULL ORDER BY seq LIMIT {CHUNK_EVENTS}{lock}",
-            self.domain
-        )
+    /// Tells rows of a stream in order, up to the first that fails: what is told now, and why no more.
+    async fn tell_rows(
+        &self,
+        stream: &Channel,
+        rows: &[Row],
+        now: Timestamp,
+    ) -> (Vec<Mark>, Option<OutboxError>) {
+        let mut marks = Vec::with_capacity(rows.len());
+        for row in rows {
+            match self.tell(stream, row, now).await {
+                Ok((seq, places)) => marks.push(Mark { stream: stream.clone(), seq, places }),
+                Err(why) => return (marks, Some(why)),
+            }
+        }
+        (marks, None)
     }
 
     async fn tell(
@@ -326,56 +400,111 @@ struct Mark {
     stream: Channel,
     seq: i64,
     places: Vec<Place>,
-    forget: bool,
 }
 
-impl Mark {
-    async fn write(&self, tx: &mut Transaction, domain: &str) -> Result<(), sqlx::Error> {
-        let Self { stream, seq, places, forget } = self;
-        if *forget {
-            let sql = format!("DELETE FROM {domain}_outbox WHERE stream = $1 AND seq = $2");
-            tx.execute(&sql, &[stream.as_str().into(), (*seq).into()]).await?;
-        } else {
-            let kept = write_places(places);
-            let sql = format!(
-                "UPDATE {domain}_outbox SET kept = $3, payload = '' WHERE stream = $1 AND seq = $2 AND kept IS NULL"
-            );
-            tx.execute(&sql, &[stream.as_str().into(), (*seq).into(), kept.as_str().into()]).await?;
-        }
-        let own = places.iter().find(|place| place.channel == *stream).map(|place| &place.position);
-        let epoch = own.map(|position| position.epoch.as_str());
-        let offset = own.and_then(|position| i64::try_from(position.offset).ok());
-        let sql = format!(
-            "UPDATE {domain}_streams SET told_seq = $2, told_epoch = COALESCE($3, told_epoch), \
-             told_offset = COALESCE($4, told_offset) WHERE stream = $1"
-        );
-        let values = [stream.as_str().into(), (*seq).into(), crate::sql::Value::Text(epoch), offset.into()];
-        tx.execute(&sql, &values).await?;
-        Ok(())
+/// Writes that events were told, and up to where their streams are.
+async fn write_marks(
+    tx: &mut Transaction,
+    domain: &str,
+    forgets: bool,
+    marks: &[Mark],
+) -> Result<(), sqlx::Error> {
+    if marks.is_empty() {
+        return Ok(());
     }
+    if forgets {
+        let rows: Vec<[Value<'_>; 2]> =
+            marks.iter().map(|mark| [mark.stream.as_str().into(), mark.seq.into()]).collect();
+        let sql = format!("DELETE FROM {domain}_outbox WHERE (stream, seq) IN (VALUES {})", sql::list(&rows));
+        tx.execute(&sql, rows.as_flattened()).await?;
+    } else {
+        let kept: Vec<String> = marks.iter().map(|mark| write_places(&mark.places)).collect();
+        let rows: Vec<[Value<'_>; 3]> = marks
+            .iter()
+            .zip(&kept)
+            .map(|(mark, kept)| [mark.stream.as_str().into(), mark.seq.into(), kept.into()])
+            .collect();
+        let sql = format!(
+            "UPDATE {domain}_outbox SET kept = v.column3, payload = '' FROM (VALUES {}) AS v \
+             WHERE stream = v.column1 AND seq = v.column2 AND kept IS NULL",
+            sql::list(&rows)
+        );
+        tx.execute(&sql, rows.as_flattened()).await?;
+    }
+    // The newest of a stream; its place in its own channel is that of the newest that was told there.
+    let mut newest: BTreeMap<&str, (i64, Option<&Position>)> = BTreeMap::new();
+    for Mark { stream, seq, places } in marks {
+        let own = places.iter().find(|place| place.channel == *stream).map(|place| &place.position);
+        let newest = newest.entry(stream.as_str()).or_default();
+        *newest = (*seq, own.or(newest.1));
+    }
+    let rows: Vec<[Value<'_>; 4]> = newest
+        .iter()
+        .map(|(stream, (seq, own))| {
+            let epoch = own.map(|position| position.epoch.as_str());
+            let offset = own.and_then(|position| i64::try_from(position.offset).ok());
+            [(*stream).into(), (*seq).into(), Value::Text(epoch), offset.into()]
+        })
+        .collect();
+    let sql = format!(
+        "UPDATE {domain}_streams SET told_seq = v.column2, told_epoch = COALESCE(v.column3, told_epoch), \
+         told_offset = COALESCE(v.column4, told_offset) FROM (VALUES {}) AS v WHERE stream = v.column1",
+        sql::list(&rows)
+    );
+    tx.execute(&sql, rows.as_flattened()).await?;
+    Ok(())
 }
 
-/// Writes marks in one commit; if that fails, each in its own, so that each has its own answer.
+/// Writes marks in one commit. What fails is the database, so it fails for all of them; their events are told again, and
+/// the bus knows them.
 async fn mark_together(
     database: Database,
     domain: &'static str,
+    forgets: bool,
     marks: Vec<Mark>,
 ) -> Vec<Result<(), sqlx::Error>> {
-    let write = async |marks: &[Mark]| {
+    let write = async {
         let mut tx = database.begin().await?;
-        for mark in marks {
-            mark.write(&mut tx, domain).await?;
-        }
+        write_marks(&mut tx, domain, forgets, &marks).await?;
         tx.commit().await
     };
-    if write(&marks).await.is_ok() {
-        return marks.iter().map(|_| Ok(())).collect();
+    let written = write.await;
+    marks.iter().map(|_| written.as_ref().copied().map_err(everybodys)).collect()
+}
+
+/// Reads what waits in streams, a chunk of each, in one statement.
+async fn read_together(
+    database: Database,
+    domain: &'static str,
+    streams: Vec<Channel>,
+) -> Vec<Result<Vec<Row>, sqlx::Error>> {
+    let names: Vec<[Value<'_>; 1]> = streams.iter().map(|stream| [stream.as_str().into()]).collect();
+    // Events are told in order and marked with their stream: what waits are the numbers after it.
+    let sql = format!(
+        "SELECT o.stream, {ROW} FROM (VALUES {1}) AS v JOIN {0}_streams s ON s.stream = v.column1 \
+         JOIN {0}_outbox o ON o.stream = s.stream AND o.seq > s.told_seq AND o.seq <= s.told_seq + {CHUNK_EVENTS} \
+         ORDER BY o.stream, o.seq",
+        domain,
+        sql::list(&names)
+    );
+    let read = async {
+        let mut waiting: HashMap<String, Vec<Row>> = HashMap::new();
+        for row in database.rows(&sql, names.as_flattened()).await? {
+            waiting.entry(row.text("stream")?).or_default().push(row);
+        }
+        Ok(waiting)
+    };
+    match read.await {
+        Ok(mut waiting) => {
+            streams.iter().map(|stream| Ok(waiting.remove(stream.as_str()).unwrap_or_default())).collect()
+        }
+        Err(why) => streams.iter().map(|_| Err(everybodys(&why))).collect(),
     }
-    let mut answers = Vec::with_capacity(marks.len());
-    for mark in &marks {
-        answers.push(write(std::slice::from_ref(mark)).await);
-    }
-    answers
+}
+
+/// An error for each of those who shared a statement.
+fn everybodys(why: &sqlx::Error) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other(why.to_string()))
 }
 
 /// Describes the metrics of all outboxes.

@@ -7,6 +7,8 @@
 //! Invariant: the text of a statement is made of constants and of table names from the code, never of anything
 //! from outside; values go in as parameters.
 
+use std::fmt::Write as _;
+
 use metrics::{counter, describe_counter};
 use sqlx::{AssertSqlSafe, Row as _, Sqlite, postgres::PgRow, sqlite::SqliteRow};
 
@@ -17,6 +19,10 @@ pub type Error = sqlx::Error;
 
 const WAITS: &str = "realtime_database_waits_total";
 const ERRORS: &str = "realtime_database_errors_total";
+
+/// Statements with more parameters than this have a list of some length in them. Kept prepared, every length would push
+/// another statement out of the cache of the connection.
+const PREPARED_VALUES_MAX: usize = 20;
 
 /// Describes the metrics of all databases.
 pub(crate) fn describe_metrics() {
@@ -119,9 +125,27 @@ pub enum Transaction {
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
 }
 
+/// `($1, $2), ($3, $4)`: rows for `VALUES`, whose parameters are `rows.as_flattened()`. As a table of its own, `(VALUES
+/// ...) AS v`, its columns are `column1`, `column2`. The engines take 32,000 parameters at least; a caller's rows are
+/// bounded far below.
+pub fn list<const N: usize>(rows: &[[Value<'_>; N]]) -> String {
+    let mut list = String::with_capacity(rows.len() * (N * 6 + 4));
+    for row in 0..rows.len() {
+        list.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 1..=N {
+            let comma = if column == 1 { "" } else { ", " };
+            // Writing to a text can't fail.
+            let _ = write!(list, "{comma}${}", row * N + column);
+        }
+        list.push(')');
+    }
+    list
+}
+
 macro_rules! bound {
     ($sql:expr, $values:expr) => {{
-        let mut query = sqlx::query(AssertSqlSafe($sql.to_owned()));
+        let query = sqlx::query(AssertSqlSafe($sql.to_owned()));
+        let mut query = query.persistent($values.len() <= PREPARED_VALUES_MAX);
         for value in $values {
             query = match *value {
                 Value::Int(value) => query.bind(value),
@@ -231,5 +255,18 @@ impl Transaction {
             Self::Postgres(transaction) => transaction.commit().await,
         }
         .inspect_err(count_error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_numbers_its_parameters_row_by_row() {
+        let rows: Vec<[Value<'_>; 2]> = vec![[1.into(), "a".into()], [2.into(), "b".into()]];
+        assert_eq!(list(&rows), "($1, $2), ($3, $4)");
+        assert_eq!(rows.as_flattened().len(), 4);
+        assert_eq!(list::<3>(&[]), "");
     }
 }

@@ -1,16 +1,18 @@
 //! Messages: read, edited, deleted, decided.
 
 use platepal_events::{Channel, Timestamp};
-use platepal_service::sql::{Row, Transaction};
+use platepal_service::sql::{self, Row, Transaction, Value};
 
 use super::{
     Store, StoreError,
     rooms::{Place, Read},
+    send::Told,
 };
 use crate::rules::message::{By, ChangeError, Message, MessageStatus, MessageType};
 
-pub(super) const MESSAGE: &str = "SELECT m.id, m.room_id, m.sequence, m.changed, m.sender_id, m.client_id, m.sender, m.kind, \
-     m.content, m.attachment, m.status, m.reason, m.created_at, m.edited_at, m.deleted_at, m.read_at FROM chat_messages m";
+/// The columns of a message.
+pub(super) const MESSAGE: &str = "m.id, m.room_id, m.sequence, m.changed, m.sender_id, m.client_id, m.sender, m.kind, \
+     m.content, m.attachment, m.status, m.reason, m.created_at, m.edited_at, m.deleted_at, m.read_at";
 
 pub(super) fn read_message(row: &Row) -> Result<Message, StoreError> {
     let id = row.int("id")?;
@@ -64,51 +66,66 @@ pub(crate) enum Change {
     Delete { by: By },
 }
 
-impl Store {
-    pub(super) async fn insert(&self, tx: &mut Transaction, message: &Message) -> Result<(), StoreError> {
-        let state = |why| StoreError::State(format!("message {}", message.id), why);
-        let sender = serde_json::to_string(&message.sender).map_err(state)?;
-        let attachment = message.attachment.as_ref().map(serde_json::to_string).transpose().map_err(state)?;
-        let shown = |number: i64| Some(number).filter(|number| *number > 0);
-        tx.execute(
-            "INSERT INTO chat_messages (id, room_id, sequence, changed, sender_id, client_id, sender, kind, content, \
-             attachment, status, reason, created_at, edited_at, deleted_at, read_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, NULL, NULL, NULL)",
-            &[
-                message.id.into(),
-                (&message.room_id).into(),
-                shown(message.sequence).into(),
-                shown(message.changed).into(),
-                (&message.sender_id).into(),
-                (&message.client_id).into(),
-                (&sender).into(),
-                message.kind.word().into(),
-                (&message.content).into(),
-                attachment.as_deref().unwrap_or_default().into(),
-                message.status.word().into(),
-                (&message.reason).into(),
-                message.created_at.into(),
-            ],
-        )
-        .await?;
-        Ok(())
-    }
+/// Who sent a message and what is attached to it, as they are kept.
+fn texts(message: &Message) -> Result<(String, String), StoreError> {
+    let state = |why| StoreError::State(format!("message {}", message.id), why);
+    let sender = serde_json::to_string(&message.sender).map_err(state)?;
+    let attachment = message.attachment.as_ref().map(serde_json::to_string).transpose().map_err(state)?;
+    Ok((sender, attachment.unwrap_or_default()))
+}
 
-    pub(super) async fn sent_before(
+/// A sequence as it is kept: null until there is one.
+fn number(sequence: i64) -> Option<i64> {
+    Some(sequence).filter(|sequence| *sequence > 0)
+}
+
+impl Store {
+    pub(super) async fn insert<'a>(
         &self,
         tx: &mut Transaction,
-        room_id: &str,
-        sender_id: &str,
-        client_id: &str,
-    ) -> Result<Option<Message>, StoreError> {
-        let sql = format!("{MESSAGE} WHERE m.room_id = $1 AND m.sender_id = $2 AND m.client_id = $3");
-        let row = tx.row(&sql, &[room_id.into(), sender_id.into(), client_id.into()]).await?;
-        row.as_ref().map(read_message).transpose()
+        messages: impl Iterator<Item = &'a Message>,
+    ) -> Result<(), StoreError> {
+        let texts = messages
+            .map(|message| texts(message).map(|texts| (message, texts)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let rows: Vec<[Value<'_>; 13]> = texts
+            .iter()
+            .map(|(message, (sender, attachment))| {
+                [
+                    message.id.into(),
+                    (&message.room_id).into(),
+                    number(message.sequence).into(),
+                    number(message.changed).into(),
+                    (&message.sender_id).into(),
+                    (&message.client_id).into(),
+                    sender.into(),
+                    message.kind.word().into(),
+                    (&message.content).into(),
+                    attachment.into(),
+                    message.status.word().into(),
+                    (&message.reason).into(),
+                    message.created_at.into(),
+                ]
+            })
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "INSERT INTO chat_messages (id, room_id, sequence, changed, sender_id, client_id, sender, kind, content, \
+             attachment, status, reason, created_at) VALUES {}",
+            sql::list(&rows)
+        );
+        tx.execute(&sql, rows.as_flattened()).await?;
+        Ok(())
     }
 
     /// A message, whatever has become of it.
     pub(crate) async fn message(&self, id: i64) -> Result<Option<Message>, StoreError> {
-        let rows = self.database.rows(&format!("{MESSAGE} WHERE m.id = $1"), &[id.into()]).await?;
+        let rows = self
+            .database
+            .rows(&format!("SELECT {MESSAGE} FROM chat_messages m WHERE m.id = $1"), &[id.into()])
+            .await?;
         rows.first().map(read_message).transpose()
     }
 
@@ -124,7 +141,7 @@ impl Store {
             Page::Before(before) => ("m.sequence < $2 ORDER BY m.sequence DESC", before.unwrap_or(i64::MAX)),
             Page::After(after) => ("m.changed > $2 ORDER BY m.changed", after),
         };
-        let sql = format!("{MESSAGE} WHERE m.room_id = $1 AND {sql} LIMIT $3");
+        let sql = format!("SELECT {MESSAGE} FROM chat_messages m WHERE m.room_id = $1 AND {sql} LIMIT $3");
         let rows = self.database.rows(&sql, &[room_id.into(), from.into(), most.into()]).await?;
         let mut messages = rows.iter().map(read_message).collect::<Result<Vec<_>, _>>()?;
         let more = messages.len() > limit;
@@ -137,7 +154,9 @@ impl Store {
 
     /// Messages that wait for somebody to decide, the longest first.
     pub(crate) async fn held(&self, limit: i64) -> Result<Vec<Message>, StoreError> {
-        let sql = format!("{MESSAGE} WHERE m.status = 'held' ORDER BY m.created_at LIMIT $1");
+        let sql = format!(
+            "SELECT {MESSAGE} FROM chat_messages m WHERE m.status = 'held' ORDER BY m.created_at LIMIT $1"
+        );
         self.database.rows(&sql, &[limit.into()]).await?.iter().map(read_message).collect()
     }
 
@@ -206,7 +225,7 @@ impl Store {
         room_id: &str,
         id: i64,
     ) -> Result<Option<Message>, StoreError> {
-        let sql = format!("{MESSAGE} WHERE m.id = $1 AND m.room_id = $2");
+        let sql = format!("SELECT {MESSAGE} FROM chat_messages m WHERE m.id = $1 AND m.room_id = $2");
         tx.row(&sql, &[id.into(), room_id.into()]).await?.as_ref().map(read_message).transpose()
     }
 
@@ -221,24 +240,22 @@ impl Store {
     ) -> Result<(), StoreError> {
         message.changed = read.sequence + 1;
         self.update(tx, message).await?;
-        self.tell(tx, place, read, message, kind).await
+        read.sequence = message.changed;
+        self.tell(tx, &[Told { place, message, kind }]).await
     }
 
     pub(super) async fn update(&self, tx: &mut Transaction, message: &Message) -> Result<(), StoreError> {
-        let state = |why| StoreError::State(format!("message {}", message.id), why);
-        let sender = serde_json::to_string(&message.sender).map_err(state)?;
-        let attachment = message.attachment.as_ref().map(serde_json::to_string).transpose().map_err(state)?;
-        let shown = |number: i64| Some(number).filter(|number| *number > 0);
+        let (sender, attachment) = texts(message)?;
         tx.execute(
             "UPDATE chat_messages SET sequence = $2, changed = $3, sender = $4, content = $5, attachment = $6, status = $7, \
              edited_at = $8, deleted_at = $9 WHERE id = $1",
             &[
                 message.id.into(),
-                shown(message.sequence).into(),
-                shown(message.changed).into(),
+                number(message.sequence).into(),
+                number(message.changed).into(),
                 (&sender).into(),
                 (&message.content).into(),
-                attachment.as_deref().unwrap_or_default().into(),
+                (&attachment).into(),
                 message.status.word().into(),
                 message.edited_at.into(),
                 message.deleted_at.into(),

@@ -1,17 +1,29 @@
 //! Sending: a message gets its place in its room, and everybody who is told of it, in one transaction.
 //!
-//! Messages that come at the same time share a commit. Rooms of one commit are locked in the order of their ids, so that
-//! two commits never wait for each other.
+//! Messages that come at the same time share a commit, and its statements: what is known of all of them is read, each is
+//! decided in the order in which it came, and what came of it is written. Rooms of one commit are locked in the order of
+//! their ids, so that two commits never wait for each other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::BuildHasher,
+};
 
 use platepal_events::Timestamp;
-use platepal_service::{feed::Entry, sql::Transaction};
+use platepal_service::{
+    feed::Entry,
+    outbox::Letter,
+    sql::{self, Transaction, Value},
+};
 
 use super::{
-    Store, StoreError,
-    rooms::{Place, Read},
+    Store, StoreError, letter,
+    messages::{MESSAGE, read_message},
+    rooms::{Place, ROOM, Read, read_room},
 };
 use crate::rules::{
     message::{Draft, Message, MessageStatus},
+    pace::Pace,
     payload,
     room::{Face, Objection},
     words::Verdict,
@@ -92,33 +104,82 @@ pub(super) struct Line<'a> {
     pub(super) held: bool,
 }
 
-impl Store {
-    /// Keeps a message; in one commit with those that come at the same time.
-    pub(crate) async fn send(&self, job: Job) -> Result<Sent, SendError> {
-        let lane =
-            job.room_id.bytes().fold(5_381_usize, |hash, byte| hash.wrapping_mul(33) ^ usize::from(byte));
-        let lane = self.lanes.get(lane % self.lanes.len().max(1)).ok_or(sqlx::Error::PoolClosed)?;
-        let sent = lane.run(job).await.ok_or(sqlx::Error::PoolClosed)?;
-        self.feed.wake();
-        sent
-    }
+/// Something that happened to a message, and that everybody in its room is told.
+pub(super) struct Told<'a> {
+    pub(super) place: &'a Place<'a>,
+    pub(super) message: &'a Message,
+    pub(super) kind: &'static str,
+}
 
-    async fn keep(&self, tx: &mut Transaction, job: &Job, id: i64) -> Result<Sent, SendError> {
+/// Gives a new message its place in its locked room, unless it is held.
+fn said(place: &Place<'_>, read: &mut Read, said: Said<'_>, line: Line<'_>) -> Message {
+    let mut message = Message {
+        id: said.id,
+        room_id: place.room_id.to_owned(),
+        sequence: 0,
+        changed: 0,
+        sender_id: said.sender_id.to_owned(),
+        client_id: said.client_id.to_owned(),
+        sender: said.sender,
+        kind: line.draft.kind,
+        content: line.draft.content.clone(),
+        attachment: line.draft.attachment.clone(),
+        status: if line.held { MessageStatus::Held } else { MessageStatus::Shown },
+        reason: line.reason.to_owned(),
+        created_at: place.now.micros(),
+        edited_at: None,
+        deleted_at: None,
+        read_at: None,
+    };
+    if !line.held {
+        read.sequence += 1;
+        message.sequence = read.sequence;
+        message.changed = read.sequence;
+    }
+    message
+}
+
+/// What is known of the jobs of one commit; its rooms are locked.
+struct Known<'a> {
+    rooms: HashMap<String, Read>,
+    /// Jobs whose message was sent before, by their index.
+    sent: HashMap<usize, Message>,
+    /// When messages were sent lately, by room and sender, the newest first.
+    lately: BTreeMap<(&'a str, &'a str), Vec<Timestamp>>,
+    /// Messages to write.
+    new: Vec<(Place<'a>, Message)>,
+}
+
+impl<'a> Known<'a> {
+    /// What becomes of a job; a new message is written later.
+    fn keep(&mut self, pace: Pace, (index, job): (usize, &'a Job), id: i64) -> Result<Sent, SendError> {
         let place = Place::new(&job.room_id, &job.traceparent, job.now)?;
-        let Some(mut read) = self.lock_room(tx, &job.room_id).await? else {
+        let Some(read) = self.rooms.get_mut(&job.room_id) else {
             return Err(SendError::NoRoom(job.room_id.clone()));
         };
         let sender_id = job.from.id();
-        if let Some(message) = self.sent_before(tx, &job.room_id, sender_id, &job.client_id).await? {
+        let is_same = |message: &&Message| {
+            message.client_id == job.client_id
+                && message.sender_id == sender_id
+                && message.room_id == job.room_id
+        };
+        let before = self.sent.remove(&index);
+        if let Some(message) =
+            before.or_else(|| self.new.iter().map(|(_, message)| message).find(is_same).cloned())
+        {
             return Ok(Sent { message, duplicate: true });
         }
         let mut sender = Face::default();
         if let From::User { id, is_staff } = &job.from {
             read.room.admits(id, *is_staff)?;
-            self.pace(tx, job).await?;
+            let lately = self.lately.entry((&job.room_id, sender_id)).or_default();
+            if let Some(seconds) = pace.wait(lately, job.now) {
+                return Err(SendError::TooFast(seconds));
+            }
+            lately.insert(0, job.now);
             sender = read.room.member(id).map(|member| member.face.clone()).unwrap_or_default();
         }
-        let said = Said { id, sender_id, client_id: &job.client_id, sender };
+        let names = Said { id, sender_id, client_id: &job.client_id, sender };
         let masked;
         let line = match &job.verdict {
             Verdict::Show => Line { draft: &job.draft, reason: "", held: false },
@@ -128,84 +189,175 @@ impl Store {
             }
             Verdict::Hold(reason) => Line { draft: &job.draft, reason, held: true },
         };
-        let message = self.say(tx, &place, &mut read, said, line).await?;
+        let message = said(&place, read, names, line);
+        self.new.push((place, message.clone()));
         Ok(Sent { message, duplicate: false })
     }
+}
 
-    async fn pace(&self, tx: &mut Transaction, job: &Job) -> Result<(), SendError> {
-        let pace = self.settings.message_pace();
-        // Older ones don't count; a clock that went back makes nobody wait longer.
-        let sql = "SELECT created_at FROM chat_messages WHERE room_id = $1 AND sender_id = $2 AND created_at > $3 \
-                   ORDER BY created_at DESC LIMIT $4";
-        let since = job.now.plus_millis(-pace.window_millis).micros();
-        let limit = i64::try_from(pace.messages).unwrap_or(i64::MAX);
-        let values = [(&job.room_id).into(), job.from.id().into(), since.into(), limit.into()];
-        let rows = tx.rows(sql, &values).await?;
-        let sent = rows.iter().map(|row| row.int("created_at").map(Timestamp::from_micros));
-        let sent = sent.collect::<Result<Vec<_>, _>>()?;
-        pace.wait(&sent, job.now).map_or(Ok(()), |seconds| Err(SendError::TooFast(seconds)))
+impl Store {
+    /// Keeps a message; in one commit with those that come at the same time.
+    pub(crate) async fn send(&self, job: Job) -> Result<Sent, SendError> {
+        let lane = self.hasher.hash_one(&job.room_id) as usize % self.lanes.len().max(1);
+        let lane = self.lanes.get(lane).ok_or(sqlx::Error::PoolClosed)?;
+        let sent = lane.run(job).await.ok_or(sqlx::Error::PoolClosed)?;
+        self.feed.wake();
+        sent
     }
 
-    /// Writes a new message of a locked room and tells it, unless it is held.
+    /// Locks the rooms of jobs, and reads what is known of their messages.
+    async fn known<'a>(&self, tx: &mut Transaction, jobs: &'a [Job]) -> Result<Known<'a>, StoreError> {
+        let rooms = self.lock_rooms(tx, jobs.iter().map(|job| job.room_id.as_str()).collect()).await?;
+        let sent = self.sent_before(tx, jobs).await?;
+        let lately = self.sent_lately(tx, jobs).await?;
+        Ok(Known { rooms, sent, lately, new: Vec::with_capacity(jobs.len()) })
+    }
+
+    /// Rooms that nobody else changes until the transaction ends.
+    async fn lock_rooms(
+        &self,
+        tx: &mut Transaction,
+        ids: BTreeSet<&str>,
+    ) -> Result<HashMap<String, Read>, StoreError> {
+        let ids: Vec<[Value<'_>; 1]> = ids.into_iter().map(|id| [id.into()]).collect();
+        let sql = format!(
+            "{ROOM} WHERE room_id IN (VALUES {}) ORDER BY room_id{}",
+            sql::list(&ids),
+            tx.for_update()
+        );
+        let rows = tx.rows(&sql, ids.as_flattened()).await?;
+        rows.iter().map(|row| read_room(row).map(|read| (read.room_id.clone(), read))).collect()
+    }
+
+    /// Messages with the names of jobs, by the job's index.
+    async fn sent_before(
+        &self,
+        tx: &mut Transaction,
+        jobs: &[Job],
+    ) -> Result<HashMap<usize, Message>, StoreError> {
+        let names: Vec<[Value<'_>; 4]> = (0..)
+            .zip(jobs)
+            .map(|(index, job)| {
+                [i64::into(index), (&job.room_id).into(), job.from.id().into(), (&job.client_id).into()]
+            })
+            .collect();
+        let sql = format!(
+            "SELECT v.column1 AS job, {MESSAGE} FROM (VALUES {}) AS v JOIN chat_messages m \
+             ON m.room_id = v.column2 AND m.sender_id = v.column3 AND m.client_id = v.column4",
+            sql::list(&names)
+        );
+        let rows = tx.rows(&sql, names.as_flattened()).await?;
+        rows.iter()
+            .map(|row| Ok((usize::try_from(row.int("job")?).unwrap_or(usize::MAX), read_message(row)?)))
+            .collect()
+    }
+
+    /// When the senders of jobs have sent messages to their rooms, as far as it matters to their pace.
+    async fn sent_lately<'a>(
+        &self,
+        tx: &mut Transaction,
+        jobs: &'a [Job],
+    ) -> Result<BTreeMap<(&'a str, &'a str), Vec<Timestamp>>, StoreError> {
+        // Older ones don't count; a clock that went back makes nobody wait longer.
+        let since = |job: &Job| job.now.plus_millis(-self.settings.message_pace().window_millis).micros();
+        let mut senders: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for job in jobs.iter().filter(|job| matches!(job.from, From::User { .. })) {
+            let earliest = senders.entry((&job.room_id, job.from.id())).or_insert(i64::MAX);
+            *earliest = (*earliest).min(since(job));
+        }
+        if senders.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let names: Vec<[Value<'_>; 4]> = (0..)
+            .zip(&senders)
+            .map(|(index, ((room_id, sender_id), since))| {
+                [i64::into(index), (*room_id).into(), (*sender_id).into(), (*since).into()]
+            })
+            .collect();
+        let sql = format!(
+            "SELECT v.column1 AS sender, m.created_at FROM (VALUES {}) AS v JOIN chat_messages m \
+             ON m.room_id = v.column2 AND m.sender_id = v.column3 AND m.created_at > v.column4 \
+             ORDER BY m.created_at DESC",
+            sql::list(&names)
+        );
+        let mut lately: Vec<Vec<Timestamp>> = senders.iter().map(|_| Vec::new()).collect();
+        for row in tx.rows(&sql, names.as_flattened()).await? {
+            let sender = usize::try_from(row.int("sender")?).unwrap_or(usize::MAX);
+            if let Some(moments) = lately.get_mut(sender) {
+                moments.push(Timestamp::from_micros(row.int("created_at")?));
+            }
+        }
+        Ok(senders.into_keys().zip(lately).collect())
+    }
+
+    /// Says something in a locked room.
     pub(super) async fn say(
         &self,
         tx: &mut Transaction,
         place: &Place<'_>,
         read: &mut Read,
-        said: Said<'_>,
+        names: Said<'_>,
         line: Line<'_>,
-    ) -> Result<Message, StoreError> {
-        let mut message = Message {
-            id: said.id,
-            room_id: place.room_id.to_owned(),
-            sequence: 0,
-            changed: 0,
-            sender_id: said.sender_id.to_owned(),
-            client_id: said.client_id.to_owned(),
-            sender: said.sender,
-            kind: line.draft.kind,
-            content: line.draft.content.clone(),
-            attachment: line.draft.attachment.clone(),
-            status: if line.held { MessageStatus::Held } else { MessageStatus::Shown },
-            reason: line.reason.to_owned(),
-            created_at: place.now.micros(),
-            edited_at: None,
-            deleted_at: None,
-            read_at: None,
-        };
-        if !line.held {
-            message.sequence = read.sequence + 1;
-            message.changed = message.sequence;
-        }
-        self.insert(tx, &message).await?;
-        if !line.held {
-            self.tell(tx, place, read, &message, "chat_message").await?;
-        }
-        Ok(message)
+    ) -> Result<(), StoreError> {
+        let message = said(place, read, names, line);
+        self.write(tx, &[(place, &message)]).await
     }
 
-    /// Moves the room on to what has just happened to a message of it, and puts what everybody is told of that.
-    pub(super) async fn tell(
-        &self,
-        tx: &mut Transaction,
-        place: &Place<'_>,
-        read: &mut Read,
-        message: &Message,
-        kind: &'static str,
-    ) -> Result<(), StoreError> {
-        read.sequence = message.changed;
-        let is_new = kind == "chat_message";
-        read.last_message_at = if is_new { Some(place.now.micros()) } else { read.last_message_at };
-        tx.execute(
-            "UPDATE chat_rooms SET sequence = $2, last_message_at = $3 WHERE room_id = $1",
-            &[place.room_id.into(), read.sequence.into(), read.last_message_at.into()],
-        )
-        .await?;
-        let payload = payload::message(message);
-        let entry = Entry { subject: place.room_id, kind: "message", payload: &payload, at: place.now };
-        self.feed.put(tx, entry).await?;
-        let channels = vec![place.channel.clone()];
-        self.put_event(tx, &place.channel, channels, (kind, payload), place.traceparent, place.now).await?;
+    /// Writes new messages of locked rooms and tells them, unless they are held.
+    async fn write(&self, tx: &mut Transaction, new: &[(&Place<'_>, &Message)]) -> Result<(), StoreError> {
+        self.insert(tx, new.iter().map(|(_, message)| *message)).await?;
+        let shown = new.iter().filter(|(_, message)| message.status == MessageStatus::Shown);
+        let told: Vec<Told<'_>> =
+            shown.map(|(place, message)| Told { place, message, kind: "chat_message" }).collect();
+        self.tell(tx, &told).await
+    }
+
+    /// Moves rooms on to what has just happened to messages of them, and puts what everybody is told of that.
+    pub(super) async fn tell(&self, tx: &mut Transaction, told: &[Told<'_>]) -> Result<(), StoreError> {
+        let Some(now) = told.iter().map(|told| told.place.now).max() else { return Ok(()) };
+        // The newest of a room is the last.
+        let mut rooms: BTreeMap<&str, (i64, Option<i64>)> = BTreeMap::new();
+        for Told { place, message, kind } in told {
+            let (sequence, said_at) = rooms.entry(place.room_id).or_default();
+            *sequence = message.changed;
+            *said_at = if *kind == "chat_message" { Some(place.now.micros()) } else { *said_at };
+        }
+        let rows: Vec<[Value<'_>; 3]> = rooms
+            .into_iter()
+            .map(|(room_id, (sequence, said_at))| [room_id.into(), sequence.into(), said_at.into()])
+            .collect();
+        let sql = format!(
+            "UPDATE chat_rooms SET sequence = v.column2, last_message_at = COALESCE(v.column3, last_message_at) \
+             FROM (VALUES {}) AS v WHERE room_id = v.column1",
+            sql::list(&rows)
+        );
+        tx.execute(&sql, rows.as_flattened()).await?;
+        let payloads: Vec<String> = told.iter().map(|told| payload::message(told.message)).collect();
+        let entries: Vec<Entry<'_>> = told
+            .iter()
+            .zip(&payloads)
+            .map(|(Told { place, .. }, payload)| Entry {
+                subject: place.room_id,
+                kind: "message",
+                payload,
+                at: place.now,
+            })
+            .collect();
+        self.feed.put_all(tx, &entries).await?;
+        let letters: Vec<Letter> = told
+            .iter()
+            .zip(payloads)
+            .map(|(Told { place, kind, .. }, payload)| {
+                letter(
+                    &place.channel,
+                    vec![place.channel.clone()],
+                    (kind, payload),
+                    place.traceparent,
+                    place.now,
+                )
+            })
+            .collect();
+        self.outbox.put_all(tx, &letters, now).await?;
         Ok(())
     }
 }
@@ -213,16 +365,13 @@ impl Store {
 /// Keeps messages in one transaction. If that fails, each in its own, so that one that can't be kept costs no other.
 pub(super) async fn keep_together(store: Store, jobs: Vec<Job>) -> Vec<Result<Sent, SendError>> {
     metrics::histogram!("realtime_chat_commit_messages").record(jobs.len() as f64);
-    let mut order: Vec<usize> = (0..jobs.len()).collect();
-    // Stable: messages of one room stay in the order in which they came.
-    order.sort_by(|a, b| room_of(&jobs, *a).cmp(room_of(&jobs, *b)));
-    match keep_all(&store, &jobs, &order).await {
+    match keep_all(&store, &jobs).await {
         Ok(answers) => answers,
         Err(why) if jobs.len() == 1 => vec![Err(why)],
         Err(_) => {
             let mut answers = Vec::with_capacity(jobs.len());
-            for index in 0..jobs.len() {
-                let one = keep_all(&store, jobs.get(index..=index).unwrap_or_default(), &[0]).await;
+            for job in &jobs {
+                let one = keep_all(&store, std::slice::from_ref(job)).await;
                 answers
                     .push(one.and_then(|mut one| one.pop().unwrap_or(Err(sqlx::Error::RowNotFound.into()))));
             }
@@ -231,27 +380,15 @@ pub(super) async fn keep_together(store: Store, jobs: Vec<Job>) -> Vec<Result<Se
     }
 }
 
-fn room_of(jobs: &[Job], index: usize) -> &str {
-    jobs.get(index).map_or("", |job| &job.room_id)
-}
-
 /// Answers in the order of `jobs`. An error of the database: nothing was kept.
-async fn keep_all(
-    store: &Store,
-    jobs: &[Job],
-    order: &[usize],
-) -> Result<Vec<Result<Sent, SendError>>, SendError> {
+async fn keep_all(store: &Store, jobs: &[Job]) -> Result<Vec<Result<Sent, SendError>>, SendError> {
     let ids = store.ids.take(jobs.len()).await?;
     let mut tx = store.database.begin().await?;
-    let mut answers: Vec<Option<Result<Sent, SendError>>> = jobs.iter().map(|_| None).collect();
-    for (index, id) in order.iter().zip(ids) {
-        let (Some(job), Some(answer)) = (jobs.get(*index), answers.get_mut(*index)) else { continue };
-        let kept = store.keep(&mut tx, job, id).await;
-        if let Err(SendError::Store(why)) = &kept {
-            return Err(SendError::Store(std::sync::Arc::clone(why)));
-        }
-        *answer = Some(kept);
-    }
+    let mut known = store.known(&mut tx, jobs).await?;
+    let pace = store.settings.message_pace();
+    let answers = jobs.iter().enumerate().zip(ids).map(|(job, id)| known.keep(pace, job, id)).collect();
+    let new: Vec<_> = known.new.iter().map(|(place, message)| (place, message)).collect();
+    store.write(&mut tx, &new).await?;
     tx.commit().await?;
-    Ok(answers.into_iter().map(|answer| answer.unwrap_or(Err(sqlx::Error::RowNotFound.into()))).collect())
+    Ok(answers)
 }
