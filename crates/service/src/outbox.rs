@@ -38,8 +38,9 @@ use crate::{
 
 /// Rows told in one transaction.
 const CHUNK_EVENTS: usize = 50;
-/// Locks of streams in one process; two streams that share one only wait for each other.
-const LOCKS: usize = 64;
+/// Locks of streams in one process; two streams that share one wait for each other, through the commits of the bus and
+/// of the marks. So there are more than streams are told at once.
+const LOCKS: usize = 4096;
 /// SQLite: streams that are read in one statement, and marks of one commit.
 const TOGETHER: usize = 256;
 /// What [`Outbox::tell`] reads.

@@ -144,7 +144,7 @@ pub fn list<const N: usize>(rows: &[[Value<'_>; N]]) -> String {
 
 macro_rules! bound {
     ($sql:expr, $values:expr) => {{
-        let query = sqlx::query(AssertSqlSafe($sql.to_owned()));
+        let query = sqlx::query(AssertSqlSafe($sql));
         let mut query = query.persistent($values.len() <= PREPARED_VALUES_MAX);
         for value in $values {
             query = match *value {
@@ -154,6 +154,11 @@ macro_rules! bound {
         }
         query
     }};
+}
+
+/// SQLite takes `$1` for a name and looks through all names for it, `?1` for the number that it is.
+fn numbered(sql: &str) -> String {
+    sql.replace('$', "?")
 }
 
 impl Database {
@@ -182,11 +187,11 @@ impl Database {
     pub async fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, sqlx::Error> {
         self.count_wait();
         match self {
-            Self::Sqlite(pool) => bound!(sql, values)
+            Self::Sqlite(pool) => bound!(numbered(sql), values)
                 .fetch_all(pool)
                 .await
                 .map(|rows| rows.into_iter().map(|row| Row(Inner::Sqlite(row))).collect()),
-            Self::Postgres(pool) => bound!(sql, values)
+            Self::Postgres(pool) => bound!(sql.to_owned(), values)
                 .fetch_all(pool)
                 .await
                 .map(|rows| rows.into_iter().map(|row| Row(Inner::Postgres(row))).collect()),
@@ -198,8 +203,12 @@ impl Database {
     pub async fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, sqlx::Error> {
         self.count_wait();
         match self {
-            Self::Sqlite(pool) => bound!(sql, values).execute(pool).await.map(|done| done.rows_affected()),
-            Self::Postgres(pool) => bound!(sql, values).execute(pool).await.map(|done| done.rows_affected()),
+            Self::Sqlite(pool) => {
+                bound!(numbered(sql), values).execute(pool).await.map(|done| done.rows_affected())
+            }
+            Self::Postgres(pool) => {
+                bound!(sql.to_owned(), values).execute(pool).await.map(|done| done.rows_affected())
+            }
         }
         .inspect_err(count_error)
     }
@@ -218,11 +227,11 @@ impl Transaction {
     /// The rows that a statement gives.
     pub async fn rows(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, sqlx::Error> {
         match self {
-            Self::Sqlite(transaction) => bound!(sql, values)
+            Self::Sqlite(transaction) => bound!(numbered(sql), values)
                 .fetch_all(&mut **transaction)
                 .await
                 .map(|rows| rows.into_iter().map(|row| Row(Inner::Sqlite(row))).collect()),
-            Self::Postgres(transaction) => bound!(sql, values)
+            Self::Postgres(transaction) => bound!(sql.to_owned(), values)
                 .fetch_all(&mut **transaction)
                 .await
                 .map(|rows| rows.into_iter().map(|row| Row(Inner::Postgres(row))).collect()),
@@ -238,12 +247,14 @@ impl Transaction {
     /// Runs a statement; how many rows it touched.
     pub async fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, sqlx::Error> {
         match self {
-            Self::Sqlite(transaction) => {
-                bound!(sql, values).execute(&mut **transaction).await.map(|done| done.rows_affected())
-            }
-            Self::Postgres(transaction) => {
-                bound!(sql, values).execute(&mut **transaction).await.map(|done| done.rows_affected())
-            }
+            Self::Sqlite(transaction) => bound!(numbered(sql), values)
+                .execute(&mut **transaction)
+                .await
+                .map(|done| done.rows_affected()),
+            Self::Postgres(transaction) => bound!(sql.to_owned(), values)
+                .execute(&mut **transaction)
+                .await
+                .map(|done| done.rows_affected()),
         }
         .inspect_err(count_error)
     }
