@@ -57,18 +57,17 @@ impl Chores for Rounds {
         &self.store.outbox
     }
 
-    async fn fire(&self, timer: &Timer, now: Timestamp) -> Result<Option<Channel>, String> {
-        let id = timer.subject.parse().unwrap_or_default();
-        let user_id = self.store.user_of(id).await.map_err(|why| why.to_string())?;
-        let is_connected = match &user_id {
-            Some(user_id) => self.is_connected(user_id).await,
-            None => false,
+    async fn fire(&self, timer: &Timer, now: Timestamp) -> Result<Option<Vec<Channel>>, String> {
+        let user_id = self.store.user_of(timer).await.map_err(|why| why.to_string())?;
+        let fired = match &user_id {
+            Some(user_id) => {
+                let is_connected = self.is_connected(user_id).await;
+                self.store.fire_way(timer, user_id, is_connected, now).await
+            }
+            None => self.store.drop_timer(timer).await,
         };
-        let fired = self.store.fire_way(timer, is_connected, now).await.map_err(|why| why.to_string())?;
-        match user_id.filter(|_| fired) {
-            Some(user_id) => Store::stream_of(&user_id).map(Some).map_err(|why| why.to_string()),
-            None => Ok(None),
-        }
+        // A push is no event: nothing waits to be told.
+        fired.map(|fired| fired.then(Vec::new)).map_err(|why| why.to_string())
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), String> {

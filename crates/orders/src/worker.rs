@@ -31,8 +31,9 @@ impl Chores for Store {
         &self.outbox
     }
 
-    async fn fire(&self, timer: &Timer, now: Timestamp) -> Result<Option<Channel>, String> {
-        Store::fire(self, timer, now).await.map_err(|why| why.to_string())
+    async fn fire(&self, timer: &Timer, now: Timestamp) -> Result<Option<Vec<Channel>>, String> {
+        let stream = Store::fire(self, timer, now).await.map_err(|why| why.to_string())?;
+        Ok(stream.map(|stream| vec![stream]))
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), String> {

@@ -27,8 +27,5 @@ pub(crate) async fn counted(service: Service, attempt: impl Future<Output = Outc
     let outcome = attempt.await;
     histogram!(SECONDS, "service" => service.word()).record(started.elapsed());
     counter!(SENT, "service" => service.word(), "outcome" => outcome.word()).increment(1);
-    if let Outcome::Later { why, .. } | Outcome::Refused { why } = &outcome {
-        tracing::debug!(service = service.word(), outcome = outcome.word(), why, "a push did not go out");
-    }
     outcome
 }

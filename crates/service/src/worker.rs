@@ -21,9 +21,9 @@ pub trait Chores: Send + Sync + 'static {
     fn timers(&self) -> &Timers;
     /// The domain's outbox.
     fn outbox(&self) -> &Outbox;
-    /// Fires a timer: takes it and keeps what follows, in one transaction. The stream in which something waits to be
+    /// Fires a timer: takes it and keeps what follows, in one transaction. The streams in which something waits to be
     /// told now; `None`: another replica has fired it, or it was moved or cancelled.
-    async fn fire(&self, timer: &Timer, now: Timestamp) -> Result<Option<Channel>, String>;
+    async fn fire(&self, timer: &Timer, now: Timestamp) -> Result<Option<Vec<Channel>>, String>;
     /// Forgets what is old, a chunk of it.
     async fn sweep(&self, now: Timestamp) -> Result<(), String>;
 }
@@ -87,10 +87,12 @@ pub async fn fire_due(chores: &impl Chores, chunk: u32, now: Timestamp) -> Resul
     let mut fired = 0;
     let due = chores.timers().due(now, i64::from(chunk)).await.map_err(|why| why.to_string())?;
     for timer in due {
-        let Some(stream) = chores.fire(&timer, now).await? else { continue };
+        let Some(streams) = chores.fire(&timer, now).await? else { continue };
         fired += 1;
-        if let Err(why) = chores.outbox().drain(&stream, now).await {
-            tracing::warn!(%stream, %why, "a timer's event is kept but not told yet; will try again");
+        for stream in streams {
+            if let Err(why) = chores.outbox().drain(&stream, now).await {
+                tracing::warn!(%stream, %why, "a timer's event is kept but not told yet; will try again");
+            }
         }
     }
     Ok(fired)

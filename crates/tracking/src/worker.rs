@@ -31,13 +31,13 @@ impl Chores for Store {
         &self.outbox
     }
 
-    async fn fire(&self, timer: &Timer, now: Timestamp) -> Result<Option<Channel>, String> {
+    async fn fire(&self, timer: &Timer, now: Timestamp) -> Result<Option<Vec<Channel>>, String> {
         let stream = self.expire(timer, now).await.map_err(|why| why.to_string())?;
         if stream.is_some() {
             metrics::counter!("realtime_tracking_timers_fired_total", "timer" => timer.name.clone())
                 .increment(1);
         }
-        Ok(stream)
+        Ok(stream.map(|stream| vec![stream]))
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), String> {

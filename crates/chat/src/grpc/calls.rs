@@ -8,7 +8,7 @@ use platepal_events::{Channel, ChannelKind};
 use platepal_service::{
     domain::{Sender, Verdict},
     grpc::{
-        fields::{JsonId, id},
+        fields::{self, JsonId, id},
         invalid,
     },
     json::{answer, arguments},
@@ -17,7 +17,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tonic::Status;
 
-use super::{Chat, messages::page, no_room, store_status};
+use super::{
+    Chat,
+    messages::{PAGE, page},
+    no_room, store_status,
+};
 use crate::{
     rules::{
         message::{Attachment, By, Draft, Message, MessageType},
@@ -31,9 +35,6 @@ use crate::{
         send::{From, Sent},
     },
 };
-
-/// Messages on a page, unless it is said, and at most.
-const PAGE: (u32, u32) = (50, 200);
 
 /// Which room, where the feed does not say it.
 #[derive(Deserialize)]
@@ -285,7 +286,7 @@ impl Chat {
     async fn history_json(&self, sender: &Sender, channel: &Channel, data: &[u8]) -> Result<Bytes, Status> {
         let asked: HistoryArguments = arguments(data, r#"{"before_sequence":120,"limit":50}"#)?;
         self.readable(sender, channel).await?;
-        let limit = platepal_service::grpc::fields::limit("limit", asked.limit, PAGE.0, PAGE.1)?;
+        let limit = fields::limit("limit", asked.limit, PAGE.0, PAGE.1)?;
         let page = page(asked.before_sequence, asked.after_sequence)?;
         let (messages, more, sequence) = self.list(channel.id(), page, limit).await?;
         answer(&PageJson { messages: raw_messages(&messages)?, more, sequence })
@@ -358,7 +359,7 @@ impl Chat {
     async fn take_json(&self, sender: &Sender, channel: &Channel, data: &[u8]) -> Result<Bytes, Status> {
         Self::staff_only(sender)?;
         let TakeArguments { from, to, name } = arguments(data, r#"{"room_id":88,"name":"Sam"}"#)?;
-        platepal_service::grpc::fields::text("name", &name, 100)?;
+        fields::text("name", &name, 100)?;
         let user_id = to.map_or_else(|| sender.principal.user_id.to_string(), String::from);
         id("to", &user_id)?;
         let face = Face { name, ..Face::default() };

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Messages on a page, unless it is said, and at most.
-const PAGE: (u32, u32) = (50, 200);
+pub(super) const PAGE: (u32, u32) = (50, 200);
 /// The longest text that is searched for, in characters.
 const SEARCH_CHARS_MAX: usize = 200;
 
@@ -29,13 +29,12 @@ impl Chat {
         &self,
         request: v1::SendMessageRequest,
     ) -> Result<v1::SendMessageResponse, Status> {
-        let kind = request.r#type();
+        let mut kind = request.r#type();
         let v1::SendMessageRequest {
             room_id: id, sender_id, client_id, mut content, attachment, canned, ..
         } = request;
         room_id(&id)?;
         fields::maybe_id("sender_id", &sender_id)?;
-        let mut kind = kind;
         if !canned.is_empty() {
             if !content.is_empty() {
                 return Err(invalid("canned", "must be empty when there is a content"));

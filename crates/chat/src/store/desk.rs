@@ -61,11 +61,7 @@ impl Store {
         let to = agent.as_ref().map_or("", |agent| &agent.user_id);
         if !to.is_empty() && with == to {
             // A repeat.
-            return Ok(Some(Ok(Changed {
-                read: before,
-                stale: false,
-                streams: vec![place.channel.clone()],
-            })));
+            return Ok(Some(Ok(Changed::nothing(before, place))));
         }
         if with != from {
             let why = if with.is_empty() { AssignError::Free } else { AssignError::With(with.to_owned()) };

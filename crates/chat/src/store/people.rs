@@ -1,11 +1,12 @@
 //! What is known of one user: handed out, and taken away.
 
 use platepal_events::{Channel, Timestamp};
+use platepal_service::sql::Transaction;
 
 use super::{
     Store, StoreError,
     messages::{MESSAGE, read_message},
-    rooms::Place,
+    rooms::{Place, Read},
 };
 use crate::rules::{message::Message, room::Face};
 
@@ -58,13 +59,7 @@ impl Store {
             erased += 1;
         }
         // As a member, nothing is left but the id.
-        if let Some(member) = read.room.members.iter_mut().find(|member| member.user_id == user_id) {
-            member.face = Face::default();
-            let state = serde_json::to_string(&read.room)
-                .map_err(|why| StoreError::State(format!("room {room_id}"), why))?;
-            let sql = "UPDATE chat_rooms SET state = $2 WHERE room_id = $1";
-            tx.execute(sql, &[(&room_id).into(), (&state).into()]).await?;
-        }
+        self.erase_face(&mut tx, &mut read, user_id).await?;
         tx.commit().await?;
         self.feed.wake();
         Ok(Some((place.channel, erased)))
@@ -77,15 +72,25 @@ impl Store {
             let room_id = row.text("room_id")?;
             let mut tx = self.database.begin().await?;
             let Some(mut read) = self.lock_room(&mut tx, &room_id).await? else { continue };
-            let face = read.room.members.iter_mut().find(|member| member.user_id == user_id);
-            let Some(member) = face.filter(|member| member.face != Face::default()) else { continue };
-            member.face = Face::default();
-            let state = serde_json::to_string(&read.room)
-                .map_err(|why| StoreError::State(format!("room {room_id}"), why))?;
-            let sql = "UPDATE chat_rooms SET state = $2 WHERE room_id = $1";
-            tx.execute(sql, &[(&room_id).into(), (&state).into()]).await?;
+            self.erase_face(&mut tx, &mut read, user_id).await?;
             tx.commit().await?;
         }
+        Ok(())
+    }
+
+    async fn erase_face(
+        &self,
+        tx: &mut Transaction,
+        read: &mut Read,
+        user_id: &str,
+    ) -> Result<(), StoreError> {
+        let face = read.room.members.iter_mut().find(|member| member.user_id == user_id);
+        let Some(member) = face.filter(|member| member.face != Face::default()) else { return Ok(()) };
+        member.face = Face::default();
+        let state = serde_json::to_string(&read.room)
+            .map_err(|why| StoreError::State(format!("room {}", read.room_id), why))?;
+        let sql = "UPDATE chat_rooms SET state = $2 WHERE room_id = $1";
+        tx.execute(sql, &[(&read.room_id).into(), (&state).into()]).await?;
         Ok(())
     }
 }

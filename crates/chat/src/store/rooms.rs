@@ -35,6 +35,13 @@ pub(crate) struct Changed {
     pub(crate) streams: Vec<Channel>,
 }
 
+impl Changed {
+    /// Nothing was changed; what an earlier call kept may still wait.
+    pub(crate) fn nothing(read: Read, place: &Place<'_>) -> Self {
+        Self { read, stale: false, streams: vec![place.channel.clone()] }
+    }
+}
+
 /// Which room a change is of.
 pub(crate) struct Place<'a> {
     pub(crate) room_id: &'a str,
@@ -92,17 +99,12 @@ impl Store {
             &[place.room_id.into(), place.now.micros().into()],
         )
         .await?;
-        let sql = format!("SELECT state FROM chat_rooms WHERE room_id = $1{}", tx.for_update());
-        let row = tx.row(&sql, &[place.room_id.into()]).await?.ok_or(sqlx::Error::RowNotFound)?;
-        let is_known = !row.text("state")?.is_empty();
         let before = self.lock_room(&mut tx, place.room_id).await?.ok_or(sqlx::Error::RowNotFound)?;
+        // Putting a room is the first thing that happens in it.
+        let is_known = before.sequence > 0;
         let room = match before.room.put(update, is_known, place.now) {
-            Put::Stale => {
-                return Ok(Changed { read: before, stale: true, streams: vec![place.channel.clone()] });
-            }
-            Put::Same => {
-                return Ok(Changed { read: before, stale: false, streams: vec![place.channel.clone()] });
-            }
+            Put::Stale => return Ok(Changed { stale: true, ..Changed::nothing(before, place) }),
+            Put::Same => return Ok(Changed::nothing(before, place)),
             Put::Changed(room) => *room,
         };
         let changed = self.change(&mut tx, place, before, room).await?;
@@ -116,7 +118,7 @@ impl Store {
         let mut tx = self.database.begin().await?;
         let Some(before) = self.lock_room(&mut tx, place.room_id).await? else { return Ok(None) };
         if before.room.is_closed() {
-            return Ok(Some(Changed { read: before, stale: false, streams: vec![place.channel.clone()] }));
+            return Ok(Some(Changed::nothing(before, place)));
         }
         let room = before.room.closed(place.now);
         let changed = self.change(&mut tx, place, before, room).await?;
@@ -135,7 +137,7 @@ impl Store {
         let Some(before) = self.lock_room(&mut tx, place.room_id).await? else { return Ok(None) };
         let closes_earlier = before.room.closes_at.is_some_and(|earlier| earlier <= at.micros());
         if before.room.is_closed() || closes_earlier {
-            return Ok(Some(Changed { read: before, stale: false, streams: vec![place.channel.clone()] }));
+            return Ok(Some(Changed::nothing(before, place)));
         }
         let room = Room { closes_at: Some(at.micros()), ..before.room.clone() };
         let changed = self.change(&mut tx, place, before, room).await?;

@@ -60,7 +60,7 @@ pub(crate) struct Marked {
 }
 
 pub(super) const NOTIFICATION: &str = "SELECT id, user_id, sequence, kind, category, priority, title, message, data, dedupe_key, \
-     collapse_key, ttl, created_at, read_at FROM notifications_inbox";
+     collapse_key, ttl, created_at, read_at, shown_at FROM notifications_inbox";
 
 pub(super) fn read(row: &Row) -> Result<Notification, StoreError> {
     let id = row.int("id")?;

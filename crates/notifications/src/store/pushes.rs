@@ -4,7 +4,7 @@
 //! after that. A push that was sent and not noted is sent again, under the same topic: on a device that was not reached
 //! one takes the other's place.
 
-use platepal_events::{Channel, Timestamp, millis};
+use platepal_events::{Timestamp, millis};
 use platepal_push::{Outcome, Push, Urgency};
 use platepal_service::timers::Timer;
 use serde_json::Value;
@@ -61,21 +61,14 @@ impl Store {
     pub(crate) async fn fire_way(
         &self,
         timer: &Timer,
+        user_id: &str,
         is_connected: bool,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let Ok(id) = timer.subject.parse::<i64>() else { return Ok(false) };
-        let Some(user_id) = self.user_of(id).await? else {
-            // It was deleted with its timers, or is about to be.
-            let mut tx = self.database.begin().await?;
-            self.timers.take(&mut tx, timer).await?;
-            tx.commit().await?;
-            return Ok(false);
-        };
+        let id = id_of(timer);
         let mut tx = self.database.begin().await?;
-        let user = self.lock_user(&mut tx, &user_id).await?;
-        let sql = format!("{} WHERE id = $1", NOTIFICATION.replace(" FROM", ", shown_at FROM"));
-        let row = tx.row(&sql, &[id.into()]).await?;
+        let user = self.lock_user(&mut tx, user_id).await?;
+        let row = tx.row(&format!("{NOTIFICATION} WHERE id = $1"), &[id.into()]).await?;
         if !self.timers.take(&mut tx, timer).await? {
             return Ok(false);
         }
@@ -105,7 +98,7 @@ impl Store {
             }
             (None, _) => {
                 let sql = "SELECT device_id FROM notifications_devices WHERE user_id = $1 ORDER BY device_id";
-                let devices = tx.rows(sql, &[(&user_id).into()]).await?;
+                let devices = tx.rows(sql, &[user_id.into()]).await?;
                 if devices.is_empty() {
                     self.note(&mut tx, id, (way, ""), (State::Skipped, "the user has no device"), 0, now)
                         .await?;
@@ -133,10 +126,18 @@ impl Store {
         Ok(true)
     }
 
-    /// Whose notification it is.
-    pub(crate) async fn user_of(&self, id: i64) -> Result<Option<String>, StoreError> {
+    /// Takes a timer of a notification that is gone.
+    pub(crate) async fn drop_timer(&self, timer: &Timer) -> Result<bool, StoreError> {
+        let mut tx = self.database.begin().await?;
+        self.timers.take(&mut tx, timer).await?;
+        tx.commit().await?;
+        Ok(false)
+    }
+
+    /// Whose notification a timer is of.
+    pub(crate) async fn user_of(&self, timer: &Timer) -> Result<Option<String>, StoreError> {
         let sql = "SELECT user_id FROM notifications_inbox WHERE id = $1";
-        let rows = self.database.rows(sql, &[id.into()]).await?;
+        let rows = self.database.rows(sql, &[id_of(timer).into()]).await?;
         Ok(rows.first().map(|row| row.text("user_id")).transpose()?)
     }
 
@@ -234,9 +235,9 @@ impl Store {
         tx.execute(sql, &[id.into(), device_id.into()]).await?;
         self.note(tx, id, (Way::Push, device_id), state, attempts, now).await
     }
+}
 
-    /// The stream of a notification's user.
-    pub(crate) fn stream_of(user_id: &str) -> Result<Channel, StoreError> {
-        Ok(Channel::new(platepal_events::ChannelKind::Inbox, user_id)?)
-    }
+/// The notification that a timer is of; none has the number 0.
+fn id_of(timer: &Timer) -> i64 {
+    timer.subject.parse().unwrap_or_default()
 }
