@@ -3,13 +3,19 @@
 use std::{path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
-    PgPool, SqlitePool,
+    Connection as _, PgPool, SqlitePool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use crate::Settings;
+
+/// A connection to PostgreSQL that was idle for longer is asked whether it is alive before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+/// Pages of SQLite's log (4 KiB each) after which they are written into the file: one that was changed often is then
+/// written once. The log is about as large, 32 MB.
+const CHECKPOINT_PAGES: u32 = 8_000;
 
 /// An open pool.
 #[derive(Debug, Clone)]
@@ -74,6 +80,16 @@ impl Database {
             PgPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(timeout)
+                // One that was in use just now is there; asking it each time is a round trip for each transaction.
+                .test_before_acquire(false)
+                .before_acquire(|connection, meta| {
+                    Box::pin(async move {
+                        if meta.idle_for > TRUSTED_IDLE {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                })
                 .connect_with(options)
                 .await
         };
@@ -100,11 +116,14 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(timeout);
+            .busy_timeout(timeout)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string());
         // One connection: SQLite has one writer anyway, and a read in between never meets a busy database.
         SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(timeout)
+            // A file doesn't go away, and asking is a hop to SQLite's thread and back.
+            .test_before_acquire(false)
             .connect_with(options)
             .await
             .map(Self::Sqlite)
