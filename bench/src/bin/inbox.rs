@@ -79,7 +79,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "{} is not there: cargo build --release -p platepal-realtime",
         arguments.binary.display()
     );
-    let (rows, looks) = if arguments.quick { (20_000, 500) } else { (arguments.rows, arguments.looks) };
+    let (rows, looks) = if arguments.quick { (100_000, 500) } else { (arguments.rows, arguments.looks) };
     let mut findings = Vec::new();
     for (shape, store) in [(Shape::AllInOne, "SQLite"), (Shape::Split, "PostgreSQL")] {
         findings.push(measure(arguments, shape, store, rows, looks).await?);

@@ -5,9 +5,9 @@
 //! marked when the bus has it. Whoever crashes in between leaves rows that any replica's worker tells later
 //! ([`Outbox::waiting`]); the bus recognises what it had already.
 //!
-//! A *stream* is what has one order, and is named after a channel: `order:5012`. Two replicas never tell one
-//! stream at the same time (PostgreSQL: the untold rows are locked; SQLite is one process: a lock here), so an
-//! event can never overtake an earlier one of its stream.
+//! A *stream* is what has one order, and is named after a channel: `order:5012`. It is told by one lane of this process,
+//! and never by two replicas at the same time (PostgreSQL: the untold rows are locked; SQLite is one process), so an event
+//! can never overtake an earlier one of its stream. Streams that wait for the same lane are told together.
 //!
 //! Tables, made by the domain's migrations: `{domain}_streams(stream, seq, told_seq, told_epoch, told_offset)`
 //! and `{domain}_outbox(stream, seq, event_id, kind, at, version, payload, traceparent, channels, put_at,
@@ -16,38 +16,24 @@
 //!
 //! Invariant: an event is marked as told only after the bus has acknowledged it.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    hash::BuildHasher,
-    sync::Arc,
-    time::Duration,
-};
+mod teller;
 
-use futures_util::future::join_all;
+use std::{collections::BTreeMap, hash::BuildHasher, sync::Arc};
+
 use platepal_bus::{Bus, BusError};
-use platepal_events::{Channel, Epoch, Event, EventId, Position, Timestamp, millis};
-use tokio::sync::{Mutex, Semaphore};
+use platepal_events::{Channel, Epoch, Event, EventId, Position, Timestamp};
 use tonic::Status;
-use tracing::Instrument;
 
+use self::teller::Teller;
 use crate::{
     Database, Group,
-    sql::{self, Row, Transaction, Value},
-    trace,
+    sql::{self, Transaction, Value},
 };
 
-/// Rows told in one transaction.
+/// Events of a stream that are told in one round of its lane.
 const CHUNK_EVENTS: usize = 50;
-/// Locks of streams in one process; two streams that share one wait for each other, through the commits of the bus and
-/// of the marks. So there are more than streams are told at once.
-const LOCKS: usize = 4096;
-/// SQLite: streams that are read in one statement, and marks of one commit.
-const TOGETHER: usize = 256;
-/// What [`Outbox::tell`] reads.
-const ROW: &str =
-    "o.seq, o.event_id, o.kind, o.at, o.version, o.payload, o.traceparent, o.channels, o.put_at";
-/// From this age on a row may have been told longer ago than the bus remembers event ids; the log is asked.
-const DOUBTFUL_AGE: Duration = Duration::from_secs(60);
+/// Streams of one round; as many more wait, and then whoever asks.
+const STREAMS_MAX: usize = 256;
 
 /// Where an event stands in a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,11 +56,11 @@ pub struct Letter {
 }
 
 /// Why something is not told yet. It stays in the outbox.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum OutboxError {
     /// The database failed.
     #[error("the store is unavailable: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(Arc<sqlx::Error>),
     /// The bus failed.
     #[error(transparent)]
     Bus(#[from] BusError),
@@ -88,67 +74,50 @@ pub enum OutboxError {
     },
 }
 
+impl From<sqlx::Error> for OutboxError {
+    fn from(why: sqlx::Error) -> Self {
+        Self::Database(Arc::new(why))
+    }
+}
+
 /// What an error is to whoever asked for what is kept and not told yet.
 pub fn untold_status(error: OutboxError) -> Status {
     Status::unavailable(format!("kept; will be told when the bus is back; repeating is harmless ({error})"))
-}
-
-#[derive(Clone)]
-struct Together {
-    reads: Group<Channel, Result<Vec<Row>, sqlx::Error>>,
-    marks: Group<Mark, Result<(), sqlx::Error>>,
-}
-
-impl Together {
-    fn new(database: &Database, domain: &'static str, forgets: bool) -> Self {
-        let (reading, marking) = (database.clone(), database.clone());
-        Self {
-            reads: Group::new(TOGETHER, move |streams| read_together(reading.clone(), domain, streams)),
-            marks: Group::new(TOGETHER, move |marks| mark_together(marking.clone(), domain, forgets, marks)),
-        }
-    }
 }
 
 /// A domain's outbox. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbox {
     database: Database,
-    bus: Arc<dyn Bus>,
     domain: &'static str,
-    locks: Arc<[Mutex<()>]>,
+    teller: Teller,
     hasher: std::hash::RandomState,
-    /// SQLite: streams that are told at the same time share statements and commits.
-    together: Option<Together>,
-    /// Told rows go at once.
-    forgets: bool,
-    /// Drains hold a connection while the bus works; half of the pool stays free for keeping.
-    drains: Arc<Semaphore>,
+    /// Streams of one lane are told together; a lane holds a connection while it tells, so half of the pool stays free
+    /// for keeping.
+    lanes: Arc<[Lane]>,
 }
+
+/// How many events of a stream were told.
+type Lane = Group<(Channel, Timestamp), Result<usize, OutboxError>>;
 
 impl Outbox {
     /// The outbox in the tables of a domain. `connections` is the size of the database's pool.
     pub fn new(database: Database, bus: Arc<dyn Bus>, domain: &'static str, connections: u32) -> Self {
-        let together = match &database {
-            Database::Sqlite(_) => Some(Together::new(&database, domain, false)),
-            Database::Postgres(_) => None,
+        let count = match &database {
+            // While one waits for the bus, the other reads and marks.
+            Database::Sqlite(_) => 2,
+            Database::Postgres(_) => (connections as usize / 2).max(1),
         };
-        Self {
-            together,
-            database,
-            bus,
-            domain,
-            locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
-            hasher: std::hash::RandomState::new(),
-            forgets: false,
-            drains: Arc::new(Semaphore::new((connections as usize / 2).max(1))),
-        }
+        let teller = Teller { database: database.clone(), bus, domain, forgets: false };
+        let lanes = lanes(&teller, count);
+        Self { database, domain, hasher: std::hash::RandomState::new(), lanes, teller }
     }
 
     /// For events of which nobody asks where they were told: their rows go when they are told, and
     /// [`Outbox::places`] knows nothing of them.
     pub fn forgetting(self) -> Self {
-        let together = self.together.map(|_| Together::new(&self.database, self.domain, true));
-        Self { forgets: true, together, ..self }
+        let teller = Teller { forgets: true, ..self.teller };
+        Self { lanes: lanes(&teller, self.lanes.len()), teller, ..self }
     }
 
     /// Puts an event at the end of its stream, as part of a transaction.
@@ -242,114 +211,14 @@ impl Outbox {
     /// Tells what waits in a stream, in order. When it returns without an error, everything that was put before
     /// the call is told, by this process or by another.
     pub async fn drain(&self, stream: &Channel, now: Timestamp) -> Result<(), OutboxError> {
+        let lane = self.hasher.hash_one(stream) as usize % self.lanes.len().max(1);
+        let lane = self.lanes.get(lane).ok_or(sqlx::Error::PoolClosed)?;
         loop {
-            let told = match &self.together {
-                Some(together) => self.drain_alone(together, stream, now).await?,
-                None => self.drain_locked(stream, now).await?,
-            };
+            let told = lane.run((stream.clone(), now)).await.ok_or(sqlx::Error::PoolClosed)??;
             if told < CHUNK_EVENTS {
                 return Ok(());
             }
         }
-    }
-
-    /// One process: the lock is here, and no transaction waits for the bus.
-    async fn drain_alone(
-        &self,
-        Together { reads, marks: shared }: &Together,
-        stream: &Channel,
-        now: Timestamp,
-    ) -> Result<usize, OutboxError> {
-        let slot = self.hasher.hash_one(stream) as usize % LOCKS;
-        let Some(lock) = self.locks.get(slot) else { return Ok(0) };
-        let _alone = lock.lock().await;
-        let rows = reads.run(stream.clone()).await.ok_or(sqlx::Error::PoolClosed)??;
-        let (marks, failed) = self.tell_rows(stream, &rows, now).await;
-        // At once, so that they go into one commit.
-        for marked in join_all(marks.into_iter().map(|mark| shared.run(mark))).await {
-            marked.ok_or(sqlx::Error::PoolClosed)??;
-        }
-        failed.map_or(Ok(rows.len()), Err)
-    }
-
-    /// Many processes: the rows are locked until they are told.
-    async fn drain_locked(&self, stream: &Channel, now: Timestamp) -> Result<usize, OutboxError> {
-        // The semaphore is never closed.
-        let _permit = self.drains.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        let mut tx = self.database.begin().await?;
-        let sql = format!(
-            "SELECT {ROW} FROM {}_outbox o WHERE o.stream = $1 AND o.kept IS NULL ORDER BY o.seq LIMIT {CHUNK_EVENTS}{}",
-            self.domain,
-            tx.for_update()
-        );
-        let rows = tx.rows(&sql, &[stream.as_str().into()]).await?;
-        let (marks, failed) = self.tell_rows(stream, &rows, now).await;
-        // What was told is told, also if the next was not.
-        write_marks(&mut tx, self.domain, self.forgets, &marks).await?;
-        tx.commit().await?;
-        failed.map_or(Ok(rows.len()), Err)
-    }
-
-    /// Tells rows of a stream in order, up to the first that fails: what is told now, and why no more.
-    async fn tell_rows(
-        &self,
-        stream: &Channel,
-        rows: &[Row],
-        now: Timestamp,
-    ) -> (Vec<Mark>, Option<OutboxError>) {
-        let mut marks = Vec::with_capacity(rows.len());
-        for row in rows {
-            match self.tell(stream, row, now).await {
-                Ok((seq, places)) => marks.push(Mark { stream: stream.clone(), seq, places }),
-                Err(why) => return (marks, Some(why)),
-            }
-        }
-        (marks, None)
-    }
-
-    async fn tell(
-        &self,
-        stream: &Channel,
-        row: &Row,
-        now: Timestamp,
-    ) -> Result<(i64, Vec<Place>), OutboxError> {
-        let broken = |why: String| OutboxError::Row { stream: stream.to_string(), why };
-        let seq = row.int("seq")?;
-        let channels = row.text("channels")?;
-        let channels: Vec<Channel> = channels.split(' ').filter_map(named).collect();
-        let event = Event {
-            id: row.text("event_id")?.parse().map_err(|why| broken(format!("{why}")))?,
-            kind: row.text("kind")?.parse().map_err(|why| broken(format!("{why}")))?,
-            timestamp: Timestamp::from_micros(row.int("at")?),
-            version: row.text("version")?.into(),
-            payload: row.text("payload")?.into_bytes().into(),
-            key: "".into(),
-            traceparent: row.text("traceparent")?.into(),
-        };
-        let age = now.millis_since(Timestamp::from_micros(row.int("put_at")?));
-        let doubtful = age >= millis(DOUBTFUL_AGE);
-        let mut places = Vec::with_capacity(channels.len());
-        let mut missing = Vec::with_capacity(channels.len());
-        for channel in channels {
-            match if doubtful { self.bus.find(&channel, &event.id).await? } else { None } {
-                Some(offset) => {
-                    let epoch = self.bus.head(&channel).await?.epoch;
-                    places.push(Place { channel, position: Position { epoch, offset } });
-                }
-                None => missing.push(channel),
-            }
-        }
-        // The relay tells long after the call that put the event; its part of the trace is the event's.
-        let span =
-            tracing::debug_span!("outbox.tell", %stream, event.id = %event.id, event.r#type = %event.kind);
-        trace::follow(&span, &event.traceparent);
-        let appended = self.bus.append(&missing, &event).instrument(span).await?;
-        let new = missing.into_iter().zip(appended);
-        places.extend(new.map(|(channel, appended)| Place { channel, position: appended.position }));
-        metrics::counter!("realtime_outbox_told_total", "domain" => self.domain).increment(1);
-        metrics::histogram!("realtime_outbox_lag_seconds", "domain" => self.domain)
-            .record(std::time::Duration::from_millis(age.max(0).unsigned_abs()));
-        Ok((seq, places))
     }
 
     /// Where an event was told; `None` if it waits or was never put.
@@ -395,117 +264,15 @@ impl Outbox {
     }
 }
 
-/// An event that was told.
-#[derive(Debug, Clone)]
-struct Mark {
-    stream: Channel,
-    seq: i64,
-    places: Vec<Place>,
-}
-
-/// Writes that events were told, and up to where their streams are.
-async fn write_marks(
-    tx: &mut Transaction,
-    domain: &str,
-    forgets: bool,
-    marks: &[Mark],
-) -> Result<(), sqlx::Error> {
-    if marks.is_empty() {
-        return Ok(());
-    }
-    if forgets {
-        let rows: Vec<[Value<'_>; 2]> =
-            marks.iter().map(|mark| [mark.stream.as_str().into(), mark.seq.into()]).collect();
-        let sql = format!("DELETE FROM {domain}_outbox WHERE (stream, seq) IN (VALUES {})", sql::list(&rows));
-        tx.execute(&sql, rows.as_flattened()).await?;
-    } else {
-        let kept: Vec<String> = marks.iter().map(|mark| write_places(&mark.places)).collect();
-        let rows: Vec<[Value<'_>; 3]> = marks
-            .iter()
-            .zip(&kept)
-            .map(|(mark, kept)| [mark.stream.as_str().into(), mark.seq.into(), kept.into()])
-            .collect();
-        let sql = format!(
-            "UPDATE {domain}_outbox SET kept = v.column3, payload = '' FROM (VALUES {}) AS v \
-             WHERE stream = v.column1 AND seq = v.column2 AND kept IS NULL",
-            sql::list(&rows)
-        );
-        tx.execute(&sql, rows.as_flattened()).await?;
-    }
-    // The newest of a stream; its place in its own channel is that of the newest that was told there.
-    let mut newest: BTreeMap<&str, (i64, Option<&Position>)> = BTreeMap::new();
-    for Mark { stream, seq, places } in marks {
-        let own = places.iter().find(|place| place.channel == *stream).map(|place| &place.position);
-        let newest = newest.entry(stream.as_str()).or_default();
-        *newest = (*seq, own.or(newest.1));
-    }
-    let rows: Vec<[Value<'_>; 4]> = newest
-        .iter()
-        .map(|(stream, (seq, own))| {
-            let epoch = own.map(|position| position.epoch.as_str());
-            let offset = own.and_then(|position| i64::try_from(position.offset).ok());
-            [(*stream).into(), (*seq).into(), Value::Text(epoch), offset.into()]
+fn lanes(teller: &Teller, count: usize) -> Arc<[Lane]> {
+    let lane = |_| {
+        let teller = teller.clone();
+        Group::new(STREAMS_MAX, move |jobs| {
+            let teller = teller.clone();
+            async move { teller.tell_streams(&jobs).await }
         })
-        .collect();
-    let sql = format!(
-        "UPDATE {domain}_streams SET told_seq = v.column2, told_epoch = COALESCE(v.column3, told_epoch), \
-         told_offset = COALESCE(v.column4, told_offset) FROM (VALUES {}) AS v WHERE stream = v.column1",
-        sql::list(&rows)
-    );
-    tx.execute(&sql, rows.as_flattened()).await?;
-    Ok(())
-}
-
-/// Writes marks in one commit. What fails is the database, so it fails for all of them; their events are told again, and
-/// the bus knows them.
-async fn mark_together(
-    database: Database,
-    domain: &'static str,
-    forgets: bool,
-    marks: Vec<Mark>,
-) -> Vec<Result<(), sqlx::Error>> {
-    let write = async {
-        let mut tx = database.begin().await?;
-        write_marks(&mut tx, domain, forgets, &marks).await?;
-        tx.commit().await
     };
-    let written = write.await;
-    marks.iter().map(|_| written.as_ref().copied().map_err(everybodys)).collect()
-}
-
-/// Reads what waits in streams, a chunk of each, in one statement.
-async fn read_together(
-    database: Database,
-    domain: &'static str,
-    streams: Vec<Channel>,
-) -> Vec<Result<Vec<Row>, sqlx::Error>> {
-    let names: Vec<[Value<'_>; 1]> = streams.iter().map(|stream| [stream.as_str().into()]).collect();
-    // Events are told in order and marked with their stream: what waits are the numbers after it.
-    let sql = format!(
-        "SELECT o.stream, {ROW} FROM (VALUES {1}) AS v JOIN {0}_streams s ON s.stream = v.column1 \
-         JOIN {0}_outbox o ON o.stream = s.stream AND o.seq > s.told_seq AND o.seq <= s.told_seq + {CHUNK_EVENTS} \
-         ORDER BY o.stream, o.seq",
-        domain,
-        sql::list(&names)
-    );
-    let read = async {
-        let mut waiting: HashMap<String, Vec<Row>> = HashMap::new();
-        for row in database.rows(&sql, names.as_flattened()).await? {
-            waiting.entry(row.text("stream")?).or_default().push(row);
-        }
-        Ok(waiting)
-    };
-    match read.await {
-        Ok(mut waiting) => {
-            streams.iter().map(|stream| Ok(waiting.remove(stream.as_str()).unwrap_or_default())).collect()
-        }
-        Err(why) => streams.iter().map(|_| Err(everybodys(&why))).collect(),
-    }
-}
-
-/// An error for each of those who shared a statement.
-fn everybodys(why: &sqlx::Error) -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::other(why.to_string()))
+    (0..count).map(lane).collect()
 }
 
 /// Describes the metrics of all outboxes.
@@ -519,14 +286,6 @@ pub fn describe_metrics() {
 fn named(text: &str) -> Option<Channel> {
     let own = Channel::sessions();
     if text == own.as_str() { Some(own) } else { text.parse().ok() }
-}
-
-fn write_places(places: &[Place]) -> String {
-    let lines: Vec<String> = places
-        .iter()
-        .map(|place| format!("{} {} {}", place.channel, place.position.offset, place.position.epoch.as_str()))
-        .collect();
-    lines.join("\n")
 }
 
 fn read_places(text: &str) -> Vec<Place> {
