@@ -3,12 +3,12 @@
 use std::{convert::Infallible, net::SocketAddr};
 
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     body::Body,
     server::NamedService,
     service::{Routes, RoutesBuilder},
-    transport,
+    transport::{self, server::TcpIncoming},
 };
 use tower::{Service, ServiceExt};
 
@@ -115,8 +115,7 @@ impl Server {
             let server = transport::Server::builder()
                 .timeout(settings.grpc_timeout)
                 .max_concurrent_streams(settings.grpc_streams)
-                .http2_keepalive_interval(Some(std::time::Duration::from_secs(20)))
-                .tcp_nodelay(true);
+                .http2_keepalive_interval(Some(std::time::Duration::from_secs(20)));
             let told = parts.shutdown.told();
             match door {
                 Door::Tcp(address) => {
@@ -128,9 +127,10 @@ impl Server {
                     tracing::info!(role, address = %listener.local_addr().unwrap_or(address), "gRPC is listening");
                     let server = server.accept_http1(has_http);
                     let mut server = server.layer(CheckKey::new(parts.keys.clone())).layer(Calls);
-                    let serving = server
-                        .add_routes(routes.clone())
-                        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), told);
+                    // Or an answer of two segments waits for the caller's delayed acknowledgement, 40 ms.
+                    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                    let serving =
+                        server.add_routes(routes.clone()).serve_with_incoming_shutdown(incoming, told);
                     parts.shutdown.spawn(async move {
                         if let Err(why) = serving.await {
                             tracing::error!(role, %why, "gRPC ended");
