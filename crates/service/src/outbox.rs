@@ -231,8 +231,9 @@ impl Outbox {
 
     /// Streams in which something waits that was put before a moment, the longest waiting first.
     pub async fn waiting(&self, put_before: Timestamp, limit: i64) -> Result<Vec<Channel>, sqlx::Error> {
+        // In the words of the index of all that waits.
         let sql = format!(
-            "SELECT stream, MIN(put_at) AS since FROM {}_outbox WHERE kept IS NULL AND put_at <= $1 \
+            "SELECT stream, MIN(put_at) AS since FROM {}_outbox WHERE kept IS NULL AND put_at > 0 AND put_at <= $1 \
              GROUP BY stream ORDER BY since LIMIT $2",
             self.domain
         );
