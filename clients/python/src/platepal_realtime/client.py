@@ -29,7 +29,7 @@ _SERVICES: dict[str, tuple[Any, str]] = {
 _STUB = TypeVar("_STUB")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _methods(module: Any, service: str) -> dict[str, Method]:
     """A service's methods, from the descriptor in a generated module."""
     descriptor = module.DESCRIPTOR.services_by_name[service]

@@ -156,10 +156,18 @@ class Event:
                 problems.append(InvalidEvent(f"{where}: {why}", field=f"event.{where}"))
 
         type = ALIASES.get(type, type)
-        check(isinstance(type, str) and _TYPE.match(type), "type", f"{type!r} is not 1-64 characters of a-z 0-9 _ and dots between")
+        check(
+            isinstance(type, str) and _TYPE.match(type),
+            "type",
+            f"{type!r} is not 1-64 characters of a-z 0-9 _ and dots between",
+        )
         identity = make_id() if event_id in (None, "") else str(event_id)
         check(_ID.match(identity), "event_id", f"{identity[:80]!r} is not 1-64 characters of A-Z a-z 0-9 _ -")
-        check(not version or _VERSION.match(version), "version", f"{version!r} is not 1-16 characters of A-Z a-z 0-9 . _ -")
+        check(
+            not version or _VERSION.match(version),
+            "version",
+            f"{version!r} is not 1-16 characters of A-Z a-z 0-9 . _ -",
+        )
         check(not traceparent or _TRACEPARENT.match(traceparent), "traceparent", "must be as W3C Trace Context says")
         payload = b""
         try:
@@ -167,12 +175,20 @@ class Event:
         except InvalidEvent as why:
             problems.append(why)
         size = len(payload)
-        check(size <= PAYLOAD_BYTES_MAX, "payload", f"{size} bytes, the limit is {PAYLOAD_BYTES_MAX}: send an id, and let clients fetch the rest")
+        check(
+            size <= PAYLOAD_BYTES_MAX,
+            "payload",
+            f"{size} bytes, the limit is {PAYLOAD_BYTES_MAX}: send an id, and let clients fetch the rest",
+        )
         if isinstance(key, (int, uuid.UUID)) and not isinstance(key, bool):
             key = str(key)
         if type in KEYS_OF_LATEST:
             key = key or _key(KEYS_OF_LATEST[type], data)
-            check(key and _ID.match(key), "key", f"{type} needs one of {' or '.join(KEYS_OF_LATEST[type])} in its data, or key=")
+            check(
+                key and _ID.match(key),
+                "key",
+                f"{type} needs one of {' or '.join(KEYS_OF_LATEST[type])} in its data, or key=",
+            )
         else:
             check(not key, "key", f"events of type {type!r} are kept one by one and have none")
         moment = None

@@ -14,11 +14,23 @@ _DESCRIPTIONS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "platepal_realtime_calls_total": ("counter", ("method", "result"), "Calls to the tier, by method and result."),
     "platepal_realtime_call_seconds": ("histogram", ("method",), "From a call to its answer, with all repeats."),
     "platepal_realtime_outbox_written_total": ("counter", (), "Events written to the outbox."),
-    "platepal_realtime_outbox_relayed_total": ("counter", ("result",), "Events that a relay sent, by what the tier said."),
-    "platepal_realtime_outbox_waiting": ("gauge", (), "Events in the outbox that the tier does not have yet, at the last look."),
+    "platepal_realtime_outbox_relayed_total": (
+        "counter",
+        ("result",),
+        "Events that a relay sent, by what the tier said.",
+    ),
+    "platepal_realtime_outbox_waiting": (
+        "gauge",
+        (),
+        "Events in the outbox that the tier does not have yet, at the last look.",
+    ),
     "platepal_realtime_outbox_dead": ("gauge", (), "Events that the tier refused for good and nobody has looked at."),
     "platepal_realtime_outbox_oldest_seconds": ("gauge", (), "Age of the oldest event that waits, at the last look."),
-    "platepal_realtime_feed_entries_total": ("counter", ("feed", "result"), "Entries of durable feeds, by what became of them."),
+    "platepal_realtime_feed_entries_total": (
+        "counter",
+        ("feed", "result"),
+        "Entries of durable feeds, by what became of them.",
+    ),
 }
 
 _lock = threading.Lock()
@@ -36,7 +48,11 @@ def _exported(name: str) -> Any:
         return None
     if name not in _prometheus:
         kind, labels, text = _DESCRIPTIONS[name]
-        make = {"counter": prometheus_client.Counter, "gauge": prometheus_client.Gauge, "histogram": prometheus_client.Histogram}
+        make = {
+            "counter": prometheus_client.Counter,
+            "gauge": prometheus_client.Gauge,
+            "histogram": prometheus_client.Histogram,
+        }
         _prometheus[name] = make[kind](name, text, labels)
     return _prometheus[name]
 
