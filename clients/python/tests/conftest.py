@@ -110,3 +110,27 @@ def make_sqlite_site():
 def nowhere():
     """A target at which nobody listens."""
     return f"127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def realtime(db, settings_of):
+    """This process's app, on the shared tier."""
+    return settings_of()
+
+
+@pytest.fixture
+def settings_of(db, tier):
+    """Changes PLATEPAL_REALTIME for a test."""
+    from django.conf import settings
+    from django.test import override_settings
+
+    active = []
+
+    def change(**values):
+        override = override_settings(PLATEPAL_REALTIME={**settings.PLATEPAL_REALTIME, **values})
+        override.enable()
+        active.append(override)
+
+    yield change
+    for override in reversed(active):
+        override.disable()
