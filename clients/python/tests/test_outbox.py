@@ -341,3 +341,26 @@ def test_waves_keep_channels_in_order_and_say_nothing_twice(django):
                 if first.id < second.id and set(first.channels) & set(second.channels):
                     assert place[first.id] < place[second.id], seed
 
+
+
+def test_one_event_for_several_groups_is_one_row_while_its_transaction_is_open(realtime, tier, fresh):
+    from django.db import transaction
+    from platepal_realtime.django import publish_on_commit
+    from platepal_realtime.django.models import OutboxEvent
+
+    one, two, three = (f"customer:{fresh()}" for _ in range(3))
+
+    def send(channel, n=1, event_id="same"):
+        publish_on_commit("menu.updated", {"n": n}, channel, event_id=f"{event_id}-{one[9:]}")
+
+    with transaction.atomic():
+        send(one)
+        with pytest.raises(RuntimeError), transaction.atomic():
+            send(two)
+            raise RuntimeError
+        send(three)
+        send(one, n=2, event_id="other")
+        send(two)
+    send(three, event_id="third")
+    send(one, event_id="third")
+    assert [row.channels for row in OutboxEvent.objects.order_by("id")] == [[one, three], [one], [two], [three], [one]]

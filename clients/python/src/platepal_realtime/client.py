@@ -199,7 +199,11 @@ class Client(_Base):
 
     def publish_event(self, event: Event, *, timeout: Optional[float] = None) -> events_pb2.PublishResponse:
         """The same with an event that is made already."""
-        return self.events.Publish(event.request(), timeout=timeout)  # type: ignore[no-any-return]
+        answer: events_pb2.PublishResponse = self.events.Publish(event.request(), timeout=timeout)
+        rest = event.lacking(answer)
+        if rest is not None:
+            answer.kept.extend(self.publish_event(rest, timeout=timeout).kept)
+        return answer
 
     def publish_batch(self, events: Iterable[Event], *, timeout: Optional[float] = None) -> list[Published]:
         """Up to 500 events, in their order; one that is refused costs the others nothing."""
@@ -252,7 +256,11 @@ class AsyncClient(_Base):
 
     async def publish_event(self, event: Event, *, timeout: Optional[float] = None) -> events_pb2.PublishResponse:
         """The same with an event that is made already."""
-        return await self.events.Publish(event.request(), timeout=timeout)  # type: ignore[no-any-return]
+        answer: events_pb2.PublishResponse = await self.events.Publish(event.request(), timeout=timeout)
+        rest = event.lacking(answer)
+        if rest is not None:
+            answer.kept.extend((await self.publish_event(rest, timeout=timeout)).kept)
+        return answer
 
     async def publish_batch(self, events: Iterable[Event], *, timeout: Optional[float] = None) -> list[Published]:
         """Up to 500 events, in their order; one that is refused costs the others nothing."""

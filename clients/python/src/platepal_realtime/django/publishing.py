@@ -12,6 +12,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Optional, Union
 
 from asgiref.sync import sync_to_async
@@ -20,7 +21,7 @@ from django.db import connections, transaction
 from .. import measure
 from ..client import AsyncClient, Client
 from ..errors import RealtimeError
-from ..events import Event
+from ..events import CHANNELS_MAX, Event
 from . import signals
 from .settings import Settings, current
 
@@ -144,10 +145,50 @@ def write(events: Iterable[Event]) -> None:
     from .models import OutboxEvent
 
     settings = current()
-    rows = [OutboxEvent.of(event) for event in events]
-    OutboxEvent.objects.using(settings.database).bulk_create(rows)
-    measure.count("platepal_realtime_outbox_written_total", len(rows))
-    wake(settings)
+    connection = connections[settings.database]
+    written = 0
+    for event in events:
+        if _joins_last(connection, event):
+            continue
+        row = OutboxEvent.of(event)
+        row.save(using=settings.database, force_insert=True)
+        written += 1
+        if connection.in_atomic_block:
+            last = _Last(event, row.pk)
+            connection.on_commit(last)
+            connection.platepal_realtime_last = last
+    measure.count("platepal_realtime_outbox_written_total", written)
+    if written:
+        wake(settings)
+
+
+class _Last:
+    """The event that a transaction wrote last. Among the functions to be called at its commit, as long as it may still be committed."""
+
+    def __init__(self, event: Event, pk: int) -> None:
+        self.event, self.pk = event, pk
+
+    def __call__(self) -> None:
+        pass
+
+
+def _joins_last(connection: Any, event: Event) -> bool:
+    """One event that a loop sends to several groups is one row with several channels.
+
+    Only while it is the last one of a transaction that is still open: no relay has seen it, and nothing came between.
+    """
+    from .models import OutboxEvent
+
+    last: Optional[_Last] = getattr(connection, "platepal_realtime_last", None)
+    if last is None or not any(entry[1] is last for entry in connection.run_on_commit):
+        return False
+    if replace(event, channels=(), timestamp=None) != replace(last.event, channels=(), timestamp=None):
+        return False
+    rows = OutboxEvent.objects.using(connection.alias).filter(pk=last.pk)
+    # As the row has them, and not as they were told: a savepoint that was rolled back took its own along.
+    known = rows.values_list("channels", flat=True).first()
+    channels = list(dict.fromkeys((*(known or ()), *event.channels)))
+    return bool(known) and len(channels) <= CHANNELS_MAX and bool(rows.update(channels=channels))
 
 
 def wake(settings: Settings) -> None:
@@ -191,7 +232,7 @@ def _send(event: Event) -> None:
 
 
 class Router:
-    """Keeps the outbox's tables in its database: put `platepal_realtime.django.publishing.Router` into DATABASE_ROUTERS where there are several."""
+    """Keeps the outbox's tables in its database; for DATABASE_ROUTERS, where there are several."""
 
     def db_for_read(self, model: Any, **_: Any) -> Optional[str]:
         return current().database if model._meta.app_label == "platepal_realtime" else None

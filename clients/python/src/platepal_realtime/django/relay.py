@@ -32,6 +32,7 @@ from django.utils import timezone
 from .. import measure
 from ..client import Client, Published
 from ..errors import Overloaded, PermissionDenied, RealtimeError, Unavailable, Unsupported
+from ..events import Event
 from ..options import Options
 from . import signals
 from .models import OutboxEvent, RelayLease
@@ -167,7 +168,7 @@ class Relay:
             if not wave:
                 continue
             try:
-                outcomes = self._client.publish_batch([row.event() for row in wave], timeout=left)
+                outcomes = self._send([row.event() for row in wave], left)
             except RealtimeError as why:
                 done.error = why
                 break
@@ -185,6 +186,15 @@ class Relay:
             if done.error is not None:
                 break
         return done
+
+    def _send(self, events: list[Event], timeout: float) -> list[Published]:
+        outcomes = self._client.publish_batch(events, timeout=timeout)
+        for place, outcome in enumerate(outcomes):
+            rest = outcome.event.lacking(outcome.kept) if outcome.kept is not None else None
+            if rest is not None:
+                # Of the second half: its failure is that of the event, which is then sent again as a whole.
+                outcomes[place] = self._client.publish_batch([rest], timeout=timeout)[0]
+        return outcomes
 
     def _note_sent(self, ids: list[int]) -> None:
         rows = OutboxEvent.objects.using(self.using).filter(id__in=ids)
