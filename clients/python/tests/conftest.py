@@ -61,8 +61,9 @@ def django(postgres, tier):
 def db(django):
     """Empty tables, before and after."""
     from django.db import connections
-    from platepal_realtime.django.models import FeedPosition, OutboxEvent, RelayLease
     from shop.models import Event, MirroredMessage, Order, Restaurant, User
+
+    from platepal_realtime.django.models import FeedPosition, OutboxEvent, RelayLease
 
     def clear():
         for model in (OutboxEvent, RelayLease, FeedPosition, MirroredMessage, Order, Event, Restaurant, User):

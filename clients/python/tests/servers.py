@@ -197,9 +197,7 @@ def binary():
     for path in [Path(chosen)] if chosen else [target / "debug/platepal-realtime", target / "release/platepal-realtime"]:
         if path.is_file():
             return path
-    raise AssertionError(
-        "the tier is not built: `cargo build -p platepal-realtime`, or set PLATEPAL_REALTIME_BINARY to the binary's path"
-    )
+    raise AssertionError("the tier is not built: `cargo build -p platepal-realtime`, or set PLATEPAL_REALTIME_BINARY to the binary's path")
 
 
 class Postgres:

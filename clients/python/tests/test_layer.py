@@ -30,7 +30,11 @@ def send(layer, group, message):
 def test_sync_and_async_sends_reach_a_socket_in_the_shape_that_frontends_read(layer, tier, fresh):
     customer = fresh()
     with tier.socket(f"/ws/customer/{customer}", tier.token(customer)) as socket:
-        send(layer, f"customer_{customer}", {"type": "order_updated", "data": {"note": "sync"}, "event_id": "0b2d3b1e-7d1c-4f4e-9d57-0d6f3a6c1a11"})
+        send(
+            layer,
+            f"customer_{customer}",
+            {"type": "order_updated", "data": {"note": "sync"}, "event_id": "0b2d3b1e-7d1c-4f4e-9d57-0d6f3a6c1a11"},
+        )
         first = frame(socket)
         asyncio.run(layer.group_send(f"customer_{customer}", {"type": "order.updated", "data": {"note": "async"}}))
         second = frame(socket)
@@ -64,7 +68,11 @@ def test_types_reach_a_rider_under_the_names_that_clients_know(layer, tier, fres
 def test_every_group_of_the_old_server_is_a_feed(layer, tier, fresh):
     restaurant, room = fresh(), fresh()
     tier.client.chat.PutRoom(
-        room={"room_id": str(room), "type": "ROOM_TYPE_SUPPORT", "members": [{"user_id": "7", "role": "MEMBER_ROLE_CUSTOMER", "name": "Ada"}]}
+        room={
+            "room_id": str(room),
+            "type": "ROOM_TYPE_SUPPORT",
+            "members": [{"user_id": "7", "role": "MEMBER_ROLE_CUSTOMER", "name": "Ada"}],
+        }
     )
     for path, group, token in (
         (f"/ws/orders/{restaurant}", f"restaurant_{restaurant}", tier.token(8, role="RESTAURANT", restaurant_ids=[restaurant])),
@@ -81,7 +89,11 @@ def test_every_group_of_the_old_server_is_a_feed(layer, tier, fresh):
 def test_a_chat_message_reaches_the_room_under_data(layer, tier, fresh):
     room = fresh()
     tier.client.chat.PutRoom(
-        room={"room_id": str(room), "type": "ROOM_TYPE_SUPPORT", "members": [{"user_id": "7", "role": "MEMBER_ROLE_CUSTOMER", "name": "Ada"}]}
+        room={
+            "room_id": str(room),
+            "type": "ROOM_TYPE_SUPPORT",
+            "members": [{"user_id": "7", "role": "MEMBER_ROLE_CUSTOMER", "name": "Ada"}],
+        }
     )
     message = {"id": 5, "room": room, "sender": 7, "content": "hello", "image_url": None, "is_read": False}
     with tier.socket(f"/ws/chat/{room}", tier.token(7)) as socket:
@@ -105,7 +117,14 @@ def test_what_django_rest_framework_serialises_goes_as_it_writes_it(layer, tier,
 
     customer, identity = fresh(), uuid.uuid4()
     moment = datetime.datetime(2026, 11, 24, 11, 30, 0, 123456, tzinfo=datetime.timezone.utc)
-    data = {"total": decimal.Decimal("12.50"), "id": identity, "at": moment, "day": moment.date(), "label": gettext_lazy("Yes"), "ids": (1, 2)}
+    data = {
+        "total": decimal.Decimal("12.50"),
+        "id": identity,
+        "at": moment,
+        "day": moment.date(),
+        "label": gettext_lazy("Yes"),
+        "ids": (1, 2),
+    }
     before = dict(data)
     send(layer, f"customer_{customer}", {"type": "order_updated", "data": data})
     (got,) = tier.payloads(f"customer:{customer}")
@@ -147,7 +166,12 @@ def test_a_message_is_a_dict(layer, fresh, message):
 def test_a_message_has_a_type_and_can_be_json(layer, fresh):
     from platepal_realtime import InvalidEvent
 
-    for message in ({"data": {}}, {"type": 5}, {"type": "menu.updated", "data": {"file": object()}}, {"type": "menu.updated", "data": b"\xff"}):
+    for message in (
+        {"data": {}},
+        {"type": 5},
+        {"type": "menu.updated", "data": {"file": object()}},
+        {"type": "menu.updated", "data": b"\xff"},
+    ):
         with pytest.raises((InvalidEvent, ValueError)):
             send(layer, f"customer_{fresh()}", message)
 
@@ -158,6 +182,7 @@ def test_a_full_layer_says_so(db, nowhere):
     from channels.exceptions import ChannelFull
     from django.conf import settings
     from django.test import override_settings
+
     from platepal_realtime.layers import RealtimeChannelLayer
 
     layer = RealtimeChannelLayer(mode="direct", capacity=2, timeout=0.5)
@@ -191,6 +216,7 @@ def test_what_the_tier_does_instead_raises_and_says_what_to_use(layer):
 
 def test_a_delegate_serves_what_the_tier_does_not_and_a_mirror_both(db, tier, fresh):
     from channels.layers import channel_layers
+
     from platepal_realtime.layers import RealtimeChannelLayer
 
     layer = RealtimeChannelLayer(mode="direct", delegate="memory", mirror=True, timeout=10)
@@ -215,9 +241,10 @@ def test_a_delegate_serves_what_the_tier_does_not_and_a_mirror_both(db, tier, fr
 def test_in_a_transaction_a_message_waits_in_the_outbox_and_a_rollback_leaves_none(realtime, tier, fresh):
     from channels.layers import get_channel_layer
     from django.db import transaction
-    from platepal_realtime.django.relay import Relay
     from shop.broadcaster import broadcast
     from shop.models import Event
+
+    from platepal_realtime.django.relay import Relay
 
     layer, customer, restaurant = get_channel_layer(), fresh(), fresh()
     assert layer.mode == "outbox"
@@ -237,6 +264,7 @@ def test_in_a_transaction_a_message_waits_in_the_outbox_and_a_rollback_leaves_no
 def test_a_tier_that_is_away_raises_where_a_message_is_sent_at_once(db, nowhere):
     from django.conf import settings
     from django.test import override_settings
+
     from platepal_realtime import Unavailable
     from platepal_realtime.layers import RealtimeChannelLayer
 

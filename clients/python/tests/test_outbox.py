@@ -15,6 +15,7 @@ def waiting():
 
 def test_a_rollback_publishes_nothing_and_a_commit_everything(realtime, tier, fresh):
     from django.db import transaction
+
     from platepal_realtime.django import publish_on_commit
     from platepal_realtime.django.relay import Relay
 
@@ -34,6 +35,7 @@ def test_a_rollback_publishes_nothing_and_a_commit_everything(realtime, tier, fr
 
 def test_the_time_of_an_event_is_when_it_happened_and_not_when_it_was_sent(realtime, tier, fresh):
     from django.utils import timezone
+
     from platepal_realtime.django import publish_on_commit
     from platepal_realtime.django.relay import Relay
 
@@ -90,6 +92,7 @@ def test_a_relay_that_dies_after_the_tier_kept_an_event_sends_it_again_and_it_is
 
 def test_what_can_never_succeed_becomes_a_dead_letter_and_lets_others_pass(settings_of, tier, fresh):
     from django.core.management import call_command
+
     from platepal_realtime.django import publish_on_commit, signals
     from platepal_realtime.django.models import OutboxEvent
     from platepal_realtime.django.relay import Relay
@@ -134,6 +137,7 @@ def test_a_wrong_key_holds_everything_and_kills_nothing(settings_of, fresh):
 
 def test_several_relays_share_the_work_and_no_event_overtakes_another_of_its_channel(realtime, tier, fresh):
     from django.db import connections
+
     from platepal_realtime.django import publish_on_commit
     from platepal_realtime.django.relay import Relay
 
@@ -170,6 +174,7 @@ def test_several_relays_share_the_work_and_no_event_overtakes_another_of_its_cha
 
 def test_rows_that_another_relay_holds_hold_what_shares_a_channel(realtime, tier, fresh):
     from django.db import connections, transaction
+
     from platepal_realtime.django import publish_on_commit
     from platepal_realtime.django.models import OutboxEvent
     from platepal_realtime.django.relay import Relay
@@ -205,6 +210,7 @@ def test_sent_rows_are_forgotten_when_their_time_is_over(settings_of, fresh):
     import datetime
 
     from django.utils import timezone
+
     from platepal_realtime.django import publish_on_commit
     from platepal_realtime.django.models import OutboxEvent
     from platepal_realtime.django.relay import Relay, forget_sent
@@ -221,6 +227,7 @@ def test_sent_rows_are_forgotten_when_their_time_is_over(settings_of, fresh):
 
 def test_without_the_outbox_it_is_sent_after_the_commit_and_a_failure_is_told(settings_of, tier, nowhere, fresh):
     from django.db import transaction
+
     from platepal_realtime.django import publish_on_commit, signals
 
     settings_of(OUTBOX=False, TIMEOUT=5.0)
@@ -240,6 +247,7 @@ def test_without_the_outbox_it_is_sent_after_the_commit_and_a_failure_is_told(se
 
 def test_the_relay_may_be_the_request_itself(settings_of, tier, fresh):
     from django.db import transaction
+
     from platepal_realtime.django import publish_on_commit
 
     settings_of(RELAY="inline", TIMEOUT=5.0)
@@ -270,6 +278,7 @@ def test_what_could_never_be_published_is_refused_where_it_is_made(realtime):
 
 def test_counters_are_there_for_prometheus(realtime, tier, fresh):
     import prometheus_client
+
     from platepal_realtime import measure
     from platepal_realtime.django import publish_on_commit
     from platepal_realtime.django.relay import Relay, measure_outbox
@@ -286,9 +295,10 @@ def test_counters_are_there_for_prometheus(realtime, tier, fresh):
 
 def test_the_admin_shows_dead_letters_and_sends_them_again(realtime, fresh):
     from django.test import Client
+    from shop.models import User
+
     from platepal_realtime.django import publish_on_commit
     from platepal_realtime.django.models import OutboxEvent
-    from shop.models import User
 
     User.objects.create_superuser("ada", password="secret")
     browser = Client()
@@ -320,9 +330,10 @@ def test_order_in_the_old_world_survives_the_new_one_on_sqlite(make_sqlite_site,
 
 
 def test_waves_keep_channels_in_order_and_say_nothing_twice(django):
-    from platepal_realtime.django.relay import choose, waves
-    from platepal_realtime.django.models import OutboxEvent
     from django.utils import timezone
+
+    from platepal_realtime.django.models import OutboxEvent
+    from platepal_realtime.django.relay import choose, waves
 
     for seed in range(200):
         dice = random.Random(seed)
@@ -342,9 +353,9 @@ def test_waves_keep_channels_in_order_and_say_nothing_twice(django):
                     assert place[first.id] < place[second.id], seed
 
 
-
 def test_one_event_for_several_groups_is_one_row_while_its_transaction_is_open(realtime, tier, fresh):
     from django.db import transaction
+
     from platepal_realtime.django import publish_on_commit
     from platepal_realtime.django.models import OutboxEvent
 

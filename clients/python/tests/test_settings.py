@@ -6,6 +6,7 @@ import pytest
 @pytest.fixture
 def check(db):
     from django.test import override_settings
+
     from platepal_realtime.django.checks import check_layers, check_settings
 
     def run(layers=None, **values):
@@ -50,6 +51,7 @@ def test_a_layer_that_can_not_work_is_an_error(check):
 
 def test_settings_that_can_not_work_stop_the_first_call_with_all_of_it(db):
     from django.test import override_settings
+
     from platepal_realtime import ConfigurationError
     from platepal_realtime.django import publish
 

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import path
+
 from platepal_realtime.django.polling import health
 
 from . import views
