@@ -214,7 +214,8 @@ def test_an_async_client_tails_a_channel(tier, client, fresh):
             if item.HasField("entry"):
                 seen.append(json.loads(item.entry.event.payload)["n"])
             if len(seen) == 3:
-                return seen
+                break
+        return seen
 
     assert asyncio.run(read()) == [0, 1, 2]
 

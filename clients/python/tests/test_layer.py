@@ -138,7 +138,8 @@ def test_one_event_to_several_groups_by_several_sends_reaches_all_of_them(layer,
     customer, restaurant, order = fresh(), fresh(), fresh()
     message = {
         "type": "order_accepted",
-        "data": {"event_id": f"e-{order}", "type": "order.accepted", "version": "1.0", "aggregate_type": "order", "aggregate_id": str(order),
+        "data": {"event_id": f"e-{order}", "type": "order.accepted", "version": "1.0", "aggregate_type": "order",
+                 "aggregate_id": str(order),
                  "payload": {"id": order, "status": "ACCEPTED"}},
     }  # fmt: skip
     for group in (f"customer_{customer}", f"restaurant_{restaurant}", f"customer_{customer}"):
@@ -268,6 +269,6 @@ def test_a_tier_that_is_away_raises_where_a_message_is_sent_at_once(db, nowhere)
     from platepal_realtime import Unavailable
     from platepal_realtime.layers import RealtimeChannelLayer
 
-    with override_settings(PLATEPAL_REALTIME={**settings.PLATEPAL_REALTIME, "TARGET": nowhere, "TIMEOUT": 0.3}):
-        with pytest.raises(Unavailable):
-            send(RealtimeChannelLayer(mode="direct"), "admin", {"type": "system_alert", "data": {}})
+    away = override_settings(PLATEPAL_REALTIME={**settings.PLATEPAL_REALTIME, "TARGET": nowhere, "TIMEOUT": 0.3})
+    with away, pytest.raises(Unavailable):
+        send(RealtimeChannelLayer(mode="direct"), "admin", {"type": "system_alert", "data": {}})

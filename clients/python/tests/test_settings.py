@@ -55,9 +55,9 @@ def test_settings_that_can_not_work_stop_the_first_call_with_all_of_it(db):
     from platepal_realtime import ConfigurationError
     from platepal_realtime.django import publish
 
-    with override_settings(PLATEPAL_REALTIME={"TARGET": "http://realtime", "RELAY": "cron"}):
-        with pytest.raises(ConfigurationError) as wrong:
-            publish("menu.updated", {}, "admin")
+    mistaken = override_settings(PLATEPAL_REALTIME={"TARGET": "http://realtime", "RELAY": "cron"})
+    with mistaken, pytest.raises(ConfigurationError) as wrong:
+        publish("menu.updated", {}, "admin")
     assert "TARGET" in str(wrong.value) and "RELAY" in str(wrong.value)
 
 

@@ -16,8 +16,8 @@ def people(settings_of):
     admin = User.objects.create_user("adam", password="secret", role="ADMIN")
     customer = User.objects.create_user("cleo", password="secret", role="CUSTOMER")
     rider = User.objects.create_user("rita", password="secret", role="DELIVERY")
-    return {"owner": owner, "admin": admin, "customer": customer, "rider": rider, "mine": Restaurant.objects.create(owner=owner, name="Mine"),
-            "other": Restaurant.objects.create(owner=admin, name="Other")}  # fmt: skip
+    mine, other = Restaurant.objects.create(owner=owner, name="Mine"), Restaurant.objects.create(owner=admin, name="Other")
+    return {"owner": owner, "admin": admin, "customer": customer, "rider": rider, "mine": mine, "other": other}
 
 
 def tokens(name):

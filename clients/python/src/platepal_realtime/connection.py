@@ -127,7 +127,7 @@ _after_fork: list[weakref.WeakMethod[object]] = []  # type: ignore[type-var]
 
 def on_fork(method: object) -> None:
     """Calls a bound method in each child, as long as its object lives."""
-    _after_fork.append(weakref.WeakMethod(method))  # type: ignore[arg-type,type-var]
+    _after_fork.append(weakref.WeakMethod(method))  # type: ignore[type-var]
 
 
 def _in_child() -> None:

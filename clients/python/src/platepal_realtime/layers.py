@@ -121,7 +121,7 @@ def problems_of_layer(alias: str, config: Any, layers: Mapping[str, Any]) -> lis
     return found
 
 
-class RealtimeChannelLayer(BaseChannelLayer):  # type: ignore[misc]
+class RealtimeChannelLayer(BaseChannelLayer):
     """See the module. CONFIG:
 
     - `mode`: `outbox` (default with the Django app and its outbox), `on_commit`, `direct`

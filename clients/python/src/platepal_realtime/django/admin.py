@@ -50,7 +50,7 @@ class OutboxAdmin(_ReadOnly):
         self.message_user(request, f"{count} dead letters wait again.", messages.SUCCESS if count else messages.WARNING)
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("platepal_realtime.change_outboxevent")  # type: ignore[union-attr,no-any-return]
+        return request.user.has_perm("platepal_realtime.change_outboxevent")  # type: ignore[no-any-return]
 
 
 @admin.register(FeedPosition)

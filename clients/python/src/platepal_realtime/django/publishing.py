@@ -126,7 +126,8 @@ def publish_on_commit(
 
 async def apublish_on_commit(*arguments: Any, **named: Any) -> Event:
     """`publish_on_commit` for async views: in the thread that has the transaction."""
-    return await sync_to_async(publish_on_commit, thread_sensitive=True)(*arguments, **named)
+    event: Event = await sync_to_async(publish_on_commit, thread_sensitive=True)(*arguments, **named)
+    return event
 
 
 def keep(event: Event, outbox: Optional[bool] = None) -> None:

@@ -81,7 +81,7 @@ def choose(rows: list[OutboxEvent], mine: set[int], now: datetime.datetime, limi
     A row that is not mine, or whose time has not come, holds all that share a channel with it, and so do those it holds.
     """
     held: set[str] = set()
-    chosen = []
+    chosen: list[OutboxEvent] = []
     for row in rows:
         channels = set(row.channels)
         later = row.not_before is not None and row.not_before > now
@@ -351,7 +351,7 @@ def replay_dead(ids: Optional[list[int]] = None) -> int:
     rows = OutboxEvent.objects.using(current().database).filter(state=DEAD)
     if ids is not None:
         rows = rows.filter(id__in=ids)
-    return rows.update(state=WAITING, refusals=0, not_before=None)
+    return int(rows.update(state=WAITING, refusals=0, not_before=None))
 
 
 class _Wake:
