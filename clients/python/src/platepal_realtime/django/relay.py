@@ -149,9 +149,11 @@ class Relay:
         mine: set[int] = set()
         while len(seen) < SCAN_ROWS_MAX:
             rows = list((table.filter(id__gt=seen[-1].id) if seen else table)[:page])
-            seen += rows
-            # Locked after they were read: a row that another relay has sent meanwhile is no longer WAITING and not mine.
-            mine |= set(table.filter(id__in=[row.id for row in rows]).select_for_update(skip_locked=True).values_list("id", flat=True))
+            # Locked after they were read: a row that another relay has sent meanwhile is no longer WAITING and not mine, and one that
+            # was refused has its waiting time in the locked version.
+            locked = {row.id: row for row in table.filter(id__in=[row.id for row in rows]).select_for_update(skip_locked=True)}
+            mine.update(locked)
+            seen += [locked.get(row.id, row) for row in rows]
             chosen = choose(seen, mine, timezone.now(), page)
             if chosen or len(rows) < page:
                 return chosen
