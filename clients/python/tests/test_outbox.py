@@ -375,3 +375,17 @@ def test_one_event_for_several_groups_is_one_row_while_its_transaction_is_open(r
     send(three, event_id="third")
     send(one, event_id="third")
     assert [row.channels for row in OutboxEvent.objects.order_by("id")] == [[one, three], [one], [two], [three], [one]]
+
+
+def test_on_sqlite_another_relay_takes_over_from_one_that_was_killed(make_sqlite_site, tier, fresh):
+    site = make_sqlite_site(tier.target, OUTBOX_TIMEOUT=0.5)
+    _, url = site.gunicorn(workers=1)
+    killed = site.relay()
+    customer = fresh()
+    post(f"{url}/keep", {"customer": customer, "n": 0})
+    until(lambda: len(tier.log(f"customer:{customer}")) == 1, "the first relay works")
+    killed.kill()
+    heir = site.relay()
+    post(f"{url}/keep", {"customer": customer, "n": 1})
+    until(lambda: len(tier.log(f"customer:{customer}")) == 2, "the other took over")
+    assert heir.terminate() == 0, heir.output

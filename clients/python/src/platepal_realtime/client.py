@@ -177,7 +177,7 @@ class _Base:
 class Client(_Base):
     """Calls the tier from threads. Make one per process and share it; it may be made before a fork.
 
-    >>> client = Client(target="realtime:50051", api_key="…")
+    >>> client = Client(target="realtime:50051", api_key="KEY")
     >>> client.publish("order.accepted", {"order_id": 5012}, ["customer:7", "restaurant:12"])  # doctest: +SKIP
     """
 

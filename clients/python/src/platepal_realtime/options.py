@@ -68,7 +68,7 @@ def pem(value: Optional[Pem]) -> Optional[bytes]:
 class Options:
     """How to reach the tier.
 
-    >>> Options(target="realtime:50051", api_key="…", timeout=1.5).timeout
+    >>> Options(target="realtime:50051", api_key="KEY", timeout=1.5).timeout
     1.5
     """
 

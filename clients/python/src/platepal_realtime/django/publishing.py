@@ -147,6 +147,8 @@ def write(events: Iterable[Event]) -> None:
 
     settings = current()
     connection = connections[settings.database]
+    # Whoever relays was told in this transaction already, and hears of it at the commit.
+    told = _last_of(connection) is not None
     written = 0
     for event in events:
         if _joins_last(connection, event):
@@ -159,7 +161,7 @@ def write(events: Iterable[Event]) -> None:
             connection.on_commit(last)
             connection.platepal_realtime_last = last
     measure.count("platepal_realtime_outbox_written_total", written)
-    if written:
+    if written and not told:
         wake(settings)
 
 
@@ -173,6 +175,13 @@ class _Last:
         pass
 
 
+def _last_of(connection: Any) -> Optional[_Last]:
+    """The last event of the transaction that is open now; `None` when there is none, or it was rolled back to a savepoint before."""
+    last: Optional[_Last] = getattr(connection, "platepal_realtime_last", None)
+    alive = last is not None and any(entry[1] is last for entry in reversed(connection.run_on_commit))
+    return last if alive else None
+
+
 def _joins_last(connection: Any, event: Event) -> bool:
     """One event that a loop sends to several groups is one row with several channels.
 
@@ -180,8 +189,8 @@ def _joins_last(connection: Any, event: Event) -> bool:
     """
     from .models import OutboxEvent
 
-    last: Optional[_Last] = getattr(connection, "platepal_realtime_last", None)
-    if last is None or not any(entry[1] is last for entry in connection.run_on_commit):
+    last = _last_of(connection)
+    if last is None:
         return False
     if replace(event, channels=(), timestamp=None) != replace(last.event, channels=(), timestamp=None):
         return False

@@ -43,8 +43,8 @@ logger = logging.getLogger("platepal_realtime.relay")
 
 #: Rows that one round looks at, when what is first waits for something.
 SCAN_ROWS_MAX = 5_000
-#: Seconds for which a lease is held without being renewed; longer than any round.
-LEASE_SECONDS = 90.0
+#: Seconds for which a lease outlives the longest round of its holder; then another relay may take it.
+LEASE_MARGIN_SECONDS = 10.0
 #: Seconds of the first wait after a failure; it doubles up to OUTBOX_BACKOFF_SECONDS_MAX.
 BACKOFF_FIRST_SECONDS = 0.1
 #: Sent rows that are deleted at once when their time is over, and seconds between such rounds.
@@ -149,9 +149,11 @@ class Relay:
         mine: set[int] = set()
         while len(seen) < SCAN_ROWS_MAX:
             rows = list((table.filter(id__gt=seen[-1].id) if seen else table)[:page])
-            seen += rows
-            # Locked after they were read: a row that another relay has sent meanwhile is no longer WAITING and not mine.
-            mine |= set(table.filter(id__in=[row.id for row in rows]).select_for_update(skip_locked=True).values_list("id", flat=True))
+            # Locked after they were read: a row that another relay has sent meanwhile is no longer WAITING and not mine, and one that
+            # was refused has its waiting time in the locked version.
+            locked = {row.id: row for row in table.filter(id__in=[row.id for row in rows]).select_for_update(skip_locked=True)}
+            mine.update(locked)
+            seen += [locked.get(row.id, row) for row in rows]
             chosen = choose(seen, mine, timezone.now(), page)
             if chosen or len(rows) < page:
                 return chosen
@@ -231,7 +233,7 @@ class Relay:
 
     def _lease(self) -> bool:
         now = timezone.now()
-        until = now + datetime.timedelta(seconds=LEASE_SECONDS)
+        until = now + datetime.timedelta(seconds=self.settings.outbox_timeout + LEASE_MARGIN_SECONDS)
         leases = RelayLease.objects.using(self.using)
         free = Q(holder=self.holder) | Q(expires_at__lt=now)
         if leases.filter(free, name="outbox").update(holder=self.holder, expires_at=until):
