@@ -23,8 +23,9 @@ use std::{collections::BTreeMap, hash::BuildHasher, sync::Arc};
 use platepal_bus::{Bus, BusError};
 use platepal_events::{Channel, Epoch, Event, EventId, Position, Timestamp};
 use tonic::Status;
+use tracing::Span;
 
-use self::teller::Teller;
+use self::teller::{Job, Teller};
 use crate::{
     Database, Group,
     sql::{self, Transaction, Value},
@@ -98,7 +99,7 @@ pub struct Outbox {
 }
 
 /// How many events of a stream were told.
-type Lane = Group<(Channel, Timestamp), Result<usize, OutboxError>>;
+type Lane = Group<Job, Result<usize, OutboxError>>;
 
 impl Outbox {
     /// The outbox in the tables of a domain. `connections` is the size of the database's pool.
@@ -214,7 +215,10 @@ impl Outbox {
         let lane = self.hasher.hash_one(stream) as usize % self.lanes.len().max(1);
         let lane = self.lanes.get(lane).ok_or(sqlx::Error::PoolClosed)?;
         loop {
-            let told = lane.run((stream.clone(), now)).await.ok_or(sqlx::Error::PoolClosed)??;
+            let told = lane
+                .run(Job { stream: stream.clone(), now, caller: Span::current() })
+                .await
+                .ok_or(sqlx::Error::PoolClosed)??;
             if told < CHUNK_EVENTS {
                 return Ok(());
             }

@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::join_all;
 use platepal_bus::Bus;
 use platepal_events::{Channel, Event, Position, Timestamp, millis};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::{CHUNK_EVENTS, OutboxError, Place, named};
 use crate::{
@@ -39,6 +39,14 @@ pub(super) struct Teller {
     pub(super) forgets: bool,
 }
 
+/// A stream to tell.
+pub(super) struct Job {
+    pub(super) stream: Channel,
+    pub(super) now: Timestamp,
+    /// Who asked, in traces.
+    pub(super) caller: Span,
+}
+
 /// What became of a stream.
 struct Told {
     marks: Vec<Mark>,
@@ -47,14 +55,10 @@ struct Told {
 
 impl Teller {
     /// Tells what waits in streams, a chunk of each; how many events of each.
-    pub(super) async fn tell_streams(
-        &self,
-        jobs: &[(Channel, Timestamp)],
-    ) -> Vec<Result<usize, OutboxError>> {
+    pub(super) async fn tell_streams(&self, jobs: &[Job]) -> Vec<Result<usize, OutboxError>> {
         // By their names, so that two replicas lock them in one order; each once.
-        let streams: BTreeMap<&str, &(Channel, Timestamp)> =
-            jobs.iter().map(|job| (job.0.as_str(), job)).collect();
-        let streams: Vec<&(Channel, Timestamp)> = streams.into_values().collect();
+        let streams: BTreeMap<&str, &Job> = jobs.iter().map(|job| (job.stream.as_str(), job)).collect();
+        let streams: Vec<&Job> = streams.into_values().collect();
         let told = match &self.database {
             Database::Sqlite(_) => self.tell_alone(&streams).await,
             Database::Postgres(_) => self.tell_locked(&streams).await,
@@ -64,9 +68,9 @@ impl Teller {
             Ok(told) => told,
             Err(why) => return jobs.iter().map(|_| Err(why.clone())).collect(),
         };
-        let told: HashMap<&str, Told> = streams.iter().map(|(stream, _)| stream.as_str()).zip(told).collect();
+        let told: HashMap<&str, Told> = streams.iter().map(|job| job.stream.as_str()).zip(told).collect();
         jobs.iter()
-            .map(|(stream, _)| match told.get(stream.as_str()) {
+            .map(|job| match told.get(job.stream.as_str()) {
                 Some(Told { failed: Some(why), .. }) => Err(why.clone()),
                 Some(Told { marks, .. }) => Ok(marks.len()),
                 None => Ok(0),
@@ -75,7 +79,7 @@ impl Teller {
     }
 
     /// One process: a stream has one lane, and no transaction waits for the bus.
-    async fn tell_alone(&self, streams: &[&(Channel, Timestamp)]) -> Result<Vec<Told>, OutboxError> {
+    async fn tell_alone(&self, streams: &[&Job]) -> Result<Vec<Told>, OutboxError> {
         let names = names(streams);
         // Events are told in order and marked with their stream: what waits are the numbers after it.
         let sql = format!(
@@ -97,7 +101,7 @@ impl Teller {
     }
 
     /// Many processes: the rows are locked until they are told.
-    async fn tell_locked(&self, streams: &[&(Channel, Timestamp)]) -> Result<Vec<Told>, OutboxError> {
+    async fn tell_locked(&self, streams: &[&Job]) -> Result<Vec<Told>, OutboxError> {
         let names = names(streams);
         let mut tx = self.database.begin().await?;
         let sql = format!(
@@ -115,22 +119,18 @@ impl Teller {
     }
 
     /// Tells rows of streams, the streams side by side, each in order up to the first event that fails.
-    async fn tell_rows(
-        &self,
-        streams: &[&(Channel, Timestamp)],
-        rows: &[Row],
-    ) -> Result<Vec<Told>, OutboxError> {
+    async fn tell_rows(&self, streams: &[&Job], rows: &[Row]) -> Result<Vec<Told>, OutboxError> {
         let mut waiting: HashMap<String, Vec<&Row>> = HashMap::new();
         for row in rows {
             waiting.entry(row.text("stream")?).or_default().push(row);
         }
-        let told = streams.iter().map(|(stream, now)| {
-            let rows = waiting.remove(stream.as_str()).unwrap_or_default();
+        let told = streams.iter().map(|job| {
+            let rows = waiting.remove(job.stream.as_str()).unwrap_or_default();
             async move {
                 let mut marks = Vec::with_capacity(rows.len());
                 for row in rows {
-                    match self.tell(stream, row, *now).await {
-                        Ok((seq, places)) => marks.push(Mark { stream: stream.clone(), seq, places }),
+                    match self.tell(job, row).await {
+                        Ok((seq, places)) => marks.push(Mark { stream: job.stream.clone(), seq, places }),
                         Err(why) => return Told { marks, failed: Some(why) },
                     }
                 }
@@ -140,12 +140,8 @@ impl Teller {
         Ok(join_all(told).await)
     }
 
-    async fn tell(
-        &self,
-        stream: &Channel,
-        row: &Row,
-        now: Timestamp,
-    ) -> Result<(i64, Vec<Place>), OutboxError> {
+    async fn tell(&self, job: &Job, row: &Row) -> Result<(i64, Vec<Place>), OutboxError> {
+        let Job { stream, now, caller } = job;
         let broken = |why: String| OutboxError::Row { stream: stream.to_string(), why };
         let seq = row.int("seq")?;
         let channels = row.text("channels")?;
@@ -173,9 +169,12 @@ impl Teller {
             }
         }
         // The relay tells long after the call that put the event; its part of the trace is the event's.
-        let span =
-            tracing::debug_span!("outbox.tell", %stream, event.id = %event.id, event.r#type = %event.kind);
-        trace::follow(&span, &event.traceparent);
+        let span = caller.in_scope(|| {
+            let span =
+                tracing::debug_span!("outbox.tell", %stream, event.id = %event.id, event.r#type = %event.kind);
+            trace::follow(&span, &event.traceparent);
+            span
+        });
         let appended = self.bus.append(&missing, &event).instrument(span).await?;
         let new = missing.into_iter().zip(appended);
         places.extend(new.map(|(channel, appended)| Place { channel, position: appended.position }));
@@ -248,8 +247,8 @@ impl Teller {
     }
 }
 
-fn names<'a>(streams: &[&'a (Channel, Timestamp)]) -> Vec<[Value<'a>; 1]> {
-    streams.iter().map(|(stream, _)| [stream.as_str().into()]).collect()
+fn names<'a>(streams: &[&'a Job]) -> Vec<[Value<'a>; 1]> {
+    streams.iter().map(|job| [job.stream.as_str().into()]).collect()
 }
 
 /// An event that was told.
