@@ -23,7 +23,7 @@ use std::sync::Arc;
 use platepal_bus::Bus;
 use platepal_events::{Channel, ChannelKind, Event, EventId, EventType, Timestamp};
 use platepal_service::{
-    Database, DatabaseError, Group,
+    Database, DatabaseError, Lanes,
     access::Granted,
     feed::Feed,
     ids::Ids,
@@ -58,8 +58,7 @@ pub(crate) struct Store {
     pub(crate) feed: Feed,
     settings: Settings,
     ids: Ids,
-    lanes: Arc<[Group<Job, Result<Sent, SendError>>]>,
-    hasher: std::hash::RandomState,
+    lanes: Lanes<Job, Result<Sent, SendError>>,
 }
 
 impl Store {
@@ -75,28 +74,26 @@ impl Store {
             domain: "chat",
             source: sqlx::migrate::MigrateError::Execute(why),
         })?;
-        let outbox = Outbox::new(database.clone(), bus, "chat", connections).forgetting();
+        let outbox = Outbox::forgetting(database.clone(), bus, "chat", connections);
         let store = Self {
             grants: Granted::new(database.clone(), outbox.clone(), "chat"),
             timers: Timers::new(database.clone(), "chat"),
             feed: Feed::new(database.clone(), "chat"),
             ids: Ids::new(database.clone(), "chat", "messages"),
-            lanes: Arc::default(),
-            hasher: std::hash::RandomState::new(),
+            // They write to the store, which has to be there first.
+            lanes: Lanes::default(),
             settings: settings.clone(),
             outbox,
             database,
         };
-        let lanes = match &store.database {
+        let count = match &store.database {
             Database::Sqlite(_) => 1,
             // Half of the connections stay free for everything else.
             Database::Postgres(_) => settings.lanes.clamp(1, (connections as usize / 2).max(1)),
         };
-        let lane = |_| {
-            let store = store.clone();
-            Group::new(settings.group.max(1), move |jobs| send::keep_together(store.clone(), jobs))
-        };
-        let lanes = (0..lanes).map(lane).collect();
+        let kept_by = store.clone();
+        let lanes =
+            Lanes::new(count, settings.group.max(1), move |jobs| send::keep_together(kept_by.clone(), jobs));
         Ok(Self { lanes, ..store })
     }
 

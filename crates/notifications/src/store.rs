@@ -78,7 +78,7 @@ impl Store {
         connections: u32,
     ) -> Result<Self, DatabaseError> {
         database.migrate("notifications", sqlx::migrate!("./migrations")).await?;
-        let outbox = Outbox::new(database.clone(), bus, "notifications", connections).forgetting();
+        let outbox = Outbox::forgetting(database.clone(), bus, "notifications", connections);
         Ok(Self {
             grants: Granted::new(database.clone(), outbox.clone(), "notifications"),
             timers: Timers::new(database.clone(), "notifications"),

@@ -64,7 +64,7 @@ impl Chores for Rounds {
                 let is_connected = self.is_connected(user_id).await;
                 self.store.fire_way(timer, user_id, is_connected, now).await
             }
-            None => self.store.drop_timer(timer).await,
+            None => self.store.drop_timer(timer).await.map(|()| false),
         };
         // A push is no event: nothing waits to be told.
         fired.map(|fired| fired.then(Vec::new)).map_err(|why| why.to_string())

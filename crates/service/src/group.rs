@@ -1,9 +1,14 @@
 //! Group commit: calls that come at the same time share one.
 //!
 //! SQLite syncs the disk at every commit, a few milliseconds each, one after the other. Calls that wait for
-//! the commit before them are therefore done together in the next: as many as came, one sync.
+//! the commit before them are therefore done together in the next: as many as came, one sync. Where commits can run
+//! side by side, lanes do.
 
-use std::future::Future;
+use std::{
+    future::Future,
+    hash::{BuildHasher, Hash, RandomState},
+    sync::Arc,
+};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -50,6 +55,44 @@ impl<J: Send + 'static, A: Send + 'static> Group<J, A> {
     }
 }
 
+/// Groups side by side. Jobs of one key go to the same of them, so they are done in the order in which they came. Cheap
+/// to clone.
+#[derive(Debug)]
+pub struct Lanes<J, A> {
+    groups: Arc<[Group<J, A>]>,
+    hasher: RandomState,
+}
+
+impl<J, A> Clone for Lanes<J, A> {
+    fn clone(&self) -> Self {
+        Self { groups: Arc::clone(&self.groups), hasher: self.hasher.clone() }
+    }
+}
+
+impl<J, A> Default for Lanes<J, A> {
+    /// No lanes: no job is done.
+    fn default() -> Self {
+        Self { groups: Arc::default(), hasher: RandomState::new() }
+    }
+}
+
+impl<J: Send + 'static, A: Send + 'static> Lanes<J, A> {
+    /// So many lanes, each as [`Group::new`] says.
+    pub fn new<F>(count: usize, jobs_max: usize, work: impl Fn(Vec<J>) -> F + Clone + Send + 'static) -> Self
+    where
+        F: Future<Output = Vec<A>> + Send,
+    {
+        let groups = (0..count).map(|_| Group::new(jobs_max, work.clone())).collect();
+        Self { groups, ..Self::default() }
+    }
+
+    /// Does a job in the lane of a key, as [`Group::run`] says.
+    pub async fn run(&self, key: &impl Hash, job: J) -> Option<A> {
+        let lane = self.hasher.hash_one(key) as usize % self.groups.len().max(1);
+        self.groups.get(lane)?.run(job).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +107,20 @@ mod tests {
         let doubled: Vec<u32> = answers.iter().flatten().map(|(double, _)| *double).collect();
         assert_eq!(doubled, [0, 2, 4, 6, 8, 10, 12, 14]);
         assert!(answers.iter().flatten().any(|(_, together)| *together > 1), "{answers:?}");
+    }
+
+    #[tokio::test]
+    async fn jobs_of_one_key_stay_in_one_lane_and_in_order() {
+        let lanes = Lanes::new(4, 8, |jobs: Vec<u32>| async move {
+            let lane = tokio::task::id();
+            jobs.into_iter().map(|job| (lane, job)).collect()
+        });
+        for key in ["a", "b", "c"] {
+            let answers = futures_util::future::join_all((0..6).map(|job| lanes.run(&key, job))).await;
+            let (places, done): (Vec<_>, Vec<u32>) = answers.into_iter().flatten().unzip();
+            assert_eq!(done, [0, 1, 2, 3, 4, 5]);
+            assert!(places.windows(2).all(|two| matches!(two, [one, other] if one == other)), "{places:?}");
+        }
+        assert_eq!(Lanes::<u32, u32>::default().run(&"a", 1).await, None);
     }
 }

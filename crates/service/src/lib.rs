@@ -37,7 +37,7 @@ use platepal_bus::Bus;
 
 pub use clock::Clock;
 pub use database::{Database, DatabaseError};
-pub use group::Group;
+pub use group::{Group, Lanes};
 pub use metrics::Metrics;
 pub use readiness::{Gate, Readiness};
 pub use settings::Settings;

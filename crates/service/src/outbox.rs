@@ -18,7 +18,7 @@
 
 mod teller;
 
-use std::{collections::BTreeMap, hash::BuildHasher, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use platepal_bus::{Bus, BusError};
 use platepal_events::{Channel, Epoch, Event, EventId, Position, Timestamp};
@@ -27,7 +27,7 @@ use tracing::Span;
 
 use self::teller::{Job, Teller};
 use crate::{
-    Database, Group,
+    Database, Lanes,
     sql::{self, Transaction, Value},
 };
 
@@ -91,34 +91,35 @@ pub fn untold_status(error: OutboxError) -> Status {
 pub struct Outbox {
     database: Database,
     domain: &'static str,
-    teller: Teller,
-    hasher: std::hash::RandomState,
     /// Streams of one lane are told together; a lane holds a connection while it tells, so half of the pool stays free
-    /// for keeping.
-    lanes: Arc<[Lane]>,
+    /// for keeping. How many events of a stream were told.
+    lanes: Lanes<Job, Result<usize, OutboxError>>,
 }
-
-/// How many events of a stream were told.
-type Lane = Group<Job, Result<usize, OutboxError>>;
 
 impl Outbox {
     /// The outbox in the tables of a domain. `connections` is the size of the database's pool.
     pub fn new(database: Database, bus: Arc<dyn Bus>, domain: &'static str, connections: u32) -> Self {
-        let count = match &database {
-            // While one waits for the bus, the other reads and marks.
-            Database::Sqlite(_) => 2,
-            Database::Postgres(_) => (connections as usize / 2).max(1),
-        };
-        let teller = Teller { database: database.clone(), bus, domain, forgets: false };
-        let lanes = lanes(&teller, count);
-        Self { database, domain, hasher: std::hash::RandomState::new(), lanes, teller }
+        Self::told_by(Teller { database, bus, domain, forgets: false }, connections)
     }
 
     /// For events of which nobody asks where they were told: their rows go when they are told, and
     /// [`Outbox::places`] knows nothing of them.
-    pub fn forgetting(self) -> Self {
-        let teller = Teller { forgets: true, ..self.teller };
-        Self { lanes: lanes(&teller, self.lanes.len()), teller, ..self }
+    pub fn forgetting(database: Database, bus: Arc<dyn Bus>, domain: &'static str, connections: u32) -> Self {
+        Self::told_by(Teller { database, bus, domain, forgets: true }, connections)
+    }
+
+    fn told_by(teller: Teller, connections: u32) -> Self {
+        let count = match &teller.database {
+            // While one waits for the bus, the other reads and marks.
+            Database::Sqlite(_) => 2,
+            Database::Postgres(_) => (connections as usize / 2).max(1),
+        };
+        let (database, domain) = (teller.database.clone(), teller.domain);
+        let lanes = Lanes::new(count, STREAMS_MAX, move |jobs: Vec<Job>| {
+            let teller = teller.clone();
+            async move { teller.tell_streams(&jobs).await }
+        });
+        Self { database, domain, lanes }
     }
 
     /// Puts an event at the end of its stream, as part of a transaction.
@@ -212,13 +213,9 @@ impl Outbox {
     /// Tells what waits in a stream, in order. When it returns without an error, everything that was put before
     /// the call is told, by this process or by another.
     pub async fn drain(&self, stream: &Channel, now: Timestamp) -> Result<(), OutboxError> {
-        let lane = self.hasher.hash_one(stream) as usize % self.lanes.len().max(1);
-        let lane = self.lanes.get(lane).ok_or(sqlx::Error::PoolClosed)?;
         loop {
-            let told = lane
-                .run(Job { stream: stream.clone(), now, caller: Span::current() })
-                .await
-                .ok_or(sqlx::Error::PoolClosed)??;
+            let job = Job { stream: stream.clone(), now, caller: Span::current() };
+            let told = self.lanes.run(stream, job).await.ok_or(sqlx::Error::PoolClosed)??;
             if told < CHUNK_EVENTS {
                 return Ok(());
             }
@@ -267,17 +264,6 @@ impl Outbox {
         }
         Ok(failed)
     }
-}
-
-fn lanes(teller: &Teller, count: usize) -> Arc<[Lane]> {
-    let lane = |_| {
-        let teller = teller.clone();
-        Group::new(STREAMS_MAX, move |jobs| {
-            let teller = teller.clone();
-            async move { teller.tell_streams(&jobs).await }
-        })
-    };
-    (0..count).map(lane).collect()
 }
 
 /// Describes the metrics of all outboxes.

@@ -10,9 +10,8 @@ use super::{
 };
 use crate::rules::message::{By, ChangeError, Message, MessageStatus, MessageType};
 
-/// The columns of a message.
-pub(super) const MESSAGE: &str = "m.id, m.room_id, m.sequence, m.changed, m.sender_id, m.client_id, m.sender, m.kind, \
-     m.content, m.attachment, m.status, m.reason, m.created_at, m.edited_at, m.deleted_at, m.read_at";
+pub(super) const MESSAGE: &str = "SELECT m.id, m.room_id, m.sequence, m.changed, m.sender_id, m.client_id, m.sender, m.kind, \
+     m.content, m.attachment, m.status, m.reason, m.created_at, m.edited_at, m.deleted_at, m.read_at FROM chat_messages m";
 
 pub(super) fn read_message(row: &Row) -> Result<Message, StoreError> {
     let id = row.int("id")?;
@@ -122,10 +121,7 @@ impl Store {
 
     /// A message, whatever has become of it.
     pub(crate) async fn message(&self, id: i64) -> Result<Option<Message>, StoreError> {
-        let rows = self
-            .database
-            .rows(&format!("SELECT {MESSAGE} FROM chat_messages m WHERE m.id = $1"), &[id.into()])
-            .await?;
+        let rows = self.database.rows(&format!("{MESSAGE} WHERE m.id = $1"), &[id.into()]).await?;
         rows.first().map(read_message).transpose()
     }
 
@@ -141,7 +137,7 @@ impl Store {
             Page::Before(before) => ("m.sequence < $2 ORDER BY m.sequence DESC", before.unwrap_or(i64::MAX)),
             Page::After(after) => ("m.changed > $2 ORDER BY m.changed", after),
         };
-        let sql = format!("SELECT {MESSAGE} FROM chat_messages m WHERE m.room_id = $1 AND {sql} LIMIT $3");
+        let sql = format!("{MESSAGE} WHERE m.room_id = $1 AND {sql} LIMIT $3");
         let rows = self.database.rows(&sql, &[room_id.into(), from.into(), most.into()]).await?;
         let mut messages = rows.iter().map(read_message).collect::<Result<Vec<_>, _>>()?;
         let more = messages.len() > limit;
@@ -154,9 +150,7 @@ impl Store {
 
     /// Messages that wait for somebody to decide, the longest first.
     pub(crate) async fn held(&self, limit: i64) -> Result<Vec<Message>, StoreError> {
-        let sql = format!(
-            "SELECT {MESSAGE} FROM chat_messages m WHERE m.status = 'held' ORDER BY m.created_at LIMIT $1"
-        );
+        let sql = format!("{MESSAGE} WHERE m.status = 'held' ORDER BY m.created_at LIMIT $1");
         self.database.rows(&sql, &[limit.into()]).await?.iter().map(read_message).collect()
     }
 
@@ -225,7 +219,7 @@ impl Store {
         room_id: &str,
         id: i64,
     ) -> Result<Option<Message>, StoreError> {
-        let sql = format!("SELECT {MESSAGE} FROM chat_messages m WHERE m.id = $1 AND m.room_id = $2");
+        let sql = format!("{MESSAGE} WHERE m.id = $1 AND m.room_id = $2");
         tx.row(&sql, &[id.into(), room_id.into()]).await?.as_ref().map(read_message).transpose()
     }
 

@@ -18,9 +18,7 @@ impl Store {
         after: i64,
         limit: i64,
     ) -> Result<Vec<Message>, StoreError> {
-        let sql = format!(
-            "SELECT {MESSAGE} FROM chat_messages m WHERE m.sender_id = $1 AND m.id > $2 ORDER BY m.id LIMIT $3"
-        );
+        let sql = format!("{MESSAGE} WHERE m.sender_id = $1 AND m.id > $2 ORDER BY m.id LIMIT $3");
         let rows = self.database.rows(&sql, &[user_id.into(), after.into(), limit.into()]).await?;
         rows.iter().map(read_message).collect()
     }
@@ -42,9 +40,7 @@ impl Store {
         let mut tx = self.database.begin().await?;
         // A room is never forgotten before its messages.
         let mut read = self.lock_room(&mut tx, &room_id).await?.ok_or(sqlx::Error::RowNotFound)?;
-        let sql = format!(
-            "SELECT {MESSAGE} FROM chat_messages m WHERE {left} AND m.room_id = $3 ORDER BY m.id LIMIT $4"
-        );
+        let sql = format!("{MESSAGE} WHERE {left} AND m.room_id = $3 ORDER BY m.id LIMIT $4");
         let rows =
             tx.rows(&sql, &[user_id.into(), (&nobody).into(), (&room_id).into(), limit.into()]).await?;
         let mut erased = 0;

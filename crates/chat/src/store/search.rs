@@ -84,7 +84,7 @@ impl Store {
             }
         };
         let sql = format!(
-            "SELECT {MESSAGE} FROM chat_messages m WHERE {found} AND {room} AND m.status = 'shown' AND m.deleted_at IS NULL ORDER BY m.id DESC LIMIT $3"
+            "{MESSAGE} WHERE {found} AND {room} AND m.status = 'shown' AND m.deleted_at IS NULL ORDER BY m.id DESC LIMIT $3"
         );
         let rows = self.database.rows(&sql, &[(&query).into(), id.into(), limit.into()]).await?;
         rows.iter().map(read_message).collect()

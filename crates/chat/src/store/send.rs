@@ -4,10 +4,7 @@
 //! decided in the order in which it came, and what came of it is written. Rooms of one commit are locked in the order of
 //! their ids, so that two commits never wait for each other.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    hash::BuildHasher,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use platepal_events::Timestamp;
 use platepal_service::{
@@ -142,8 +139,8 @@ fn said(place: &Place<'_>, read: &mut Read, said: Said<'_>, line: Line<'_>) -> M
 /// What is known of the jobs of one commit; its rooms are locked.
 struct Known<'a> {
     rooms: HashMap<String, Read>,
-    /// Jobs whose message was sent before, by their index.
-    sent: HashMap<usize, Message>,
+    /// Messages with the names of jobs: they were sent before.
+    sent: Vec<Message>,
     /// When messages were sent lately, by room and sender, the newest first.
     lately: BTreeMap<(&'a str, &'a str), Vec<Timestamp>>,
     /// Messages to write.
@@ -152,7 +149,7 @@ struct Known<'a> {
 
 impl<'a> Known<'a> {
     /// What becomes of a job; a new message is written later.
-    fn keep(&mut self, pace: Pace, (index, job): (usize, &'a Job), id: i64) -> Result<Sent, SendError> {
+    fn keep(&mut self, pace: Pace, job: &'a Job, id: i64) -> Result<Sent, SendError> {
         let place = Place::new(&job.room_id, &job.traceparent, job.now)?;
         let Some(read) = self.rooms.get_mut(&job.room_id) else {
             return Err(SendError::NoRoom(job.room_id.clone()));
@@ -163,10 +160,8 @@ impl<'a> Known<'a> {
                 && message.sender_id == sender_id
                 && message.room_id == job.room_id
         };
-        let before = self.sent.remove(&index);
-        if let Some(message) =
-            before.or_else(|| self.new.iter().map(|(_, message)| message).find(is_same).cloned())
-        {
+        let new = self.new.iter().map(|(_, message)| message);
+        if let Some(message) = self.sent.iter().chain(new).find(is_same).cloned() {
             return Ok(Sent { message, duplicate: true });
         }
         let mut sender = Face::default();
@@ -198,9 +193,8 @@ impl<'a> Known<'a> {
 impl Store {
     /// Keeps a message; in one commit with those that come at the same time.
     pub(crate) async fn send(&self, job: Job) -> Result<Sent, SendError> {
-        let lane = self.hasher.hash_one(&job.room_id) as usize % self.lanes.len().max(1);
-        let lane = self.lanes.get(lane).ok_or(sqlx::Error::PoolClosed)?;
-        let sent = lane.run(job).await.ok_or(sqlx::Error::PoolClosed)?;
+        let room_id = job.room_id.clone();
+        let sent = self.lanes.run(&room_id, job).await.ok_or(sqlx::Error::PoolClosed)?;
         self.feed.wake();
         sent
     }
@@ -229,27 +223,18 @@ impl Store {
         rows.iter().map(|row| read_room(row).map(|read| (read.room_id.clone(), read))).collect()
     }
 
-    /// Messages with the names of jobs, by the job's index.
-    async fn sent_before(
-        &self,
-        tx: &mut Transaction,
-        jobs: &[Job],
-    ) -> Result<HashMap<usize, Message>, StoreError> {
-        let names: Vec<[Value<'_>; 4]> = (0..)
-            .zip(jobs)
-            .map(|(index, job)| {
-                [i64::into(index), (&job.room_id).into(), job.from.id().into(), (&job.client_id).into()]
-            })
+    /// Messages with the names of jobs.
+    async fn sent_before(&self, tx: &mut Transaction, jobs: &[Job]) -> Result<Vec<Message>, StoreError> {
+        let names: Vec<[Value<'_>; 3]> = jobs
+            .iter()
+            .map(|job| [(&job.room_id).into(), job.from.id().into(), (&job.client_id).into()])
             .collect();
         let sql = format!(
-            "SELECT v.column1 AS job, {MESSAGE} FROM (VALUES {}) AS v JOIN chat_messages m \
-             ON m.room_id = v.column2 AND m.sender_id = v.column3 AND m.client_id = v.column4",
+            "{MESSAGE} JOIN (VALUES {}) AS v \
+             ON m.room_id = v.column1 AND m.sender_id = v.column2 AND m.client_id = v.column3",
             sql::list(&names)
         );
-        let rows = tx.rows(&sql, names.as_flattened()).await?;
-        rows.iter()
-            .map(|row| Ok((usize::try_from(row.int("job")?).unwrap_or(usize::MAX), read_message(row)?)))
-            .collect()
+        tx.rows(&sql, names.as_flattened()).await?.iter().map(read_message).collect()
     }
 
     /// When the senders of jobs have sent messages to their rooms, as far as it matters to their pace.
@@ -386,7 +371,7 @@ async fn keep_all(store: &Store, jobs: &[Job]) -> Result<Vec<Result<Sent, SendEr
     let mut tx = store.database.begin().await?;
     let mut known = store.known(&mut tx, jobs).await?;
     let pace = store.settings.message_pace();
-    let answers = jobs.iter().enumerate().zip(ids).map(|(job, id)| known.keep(pace, job, id)).collect();
+    let answers = jobs.iter().zip(ids).map(|(job, id)| known.keep(pace, job, id)).collect();
     let new: Vec<_> = known.new.iter().map(|(place, message)| (place, message)).collect();
     store.write(&mut tx, &new).await?;
     tx.commit().await?;

@@ -127,11 +127,10 @@ impl Store {
     }
 
     /// Takes a timer of a notification that is gone.
-    pub(crate) async fn drop_timer(&self, timer: &Timer) -> Result<bool, StoreError> {
+    pub(crate) async fn drop_timer(&self, timer: &Timer) -> Result<(), StoreError> {
         let mut tx = self.database.begin().await?;
         self.timers.take(&mut tx, timer).await?;
-        tx.commit().await?;
-        Ok(false)
+        Ok(tx.commit().await?)
     }
 
     /// Whose notification a timer is of.
