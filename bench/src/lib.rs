@@ -3,6 +3,7 @@
 //! Invariant: looks at servers from outside (sockets, HTTP, gRPC, what the kernel says of their processes), so
 //! that ours and its peers are measured with the same eyes. Only [`tracking`] measures rules and no server.
 
+pub mod command;
 pub mod fleet;
 pub mod load;
 pub mod machine;

@@ -14,8 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
 use bench::{
+    command,
     load::{Dialect, Swarm},
     machine::Machine,
     mark::{Mark, Marks, message},
@@ -26,7 +26,6 @@ use clap::Parser;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
-use owo_colors::OwoColorize;
 use platepal_proto::v1;
 use platepal_testkit::{Clients, Role, Shape, Tier};
 
@@ -93,23 +92,11 @@ struct Findings {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    tokio::select! {
-        result = run(&arguments) => result,
-        // The server ends with what holds it.
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
-            anstream::eprintln!("{}", "interrupted; the server is ended, nothing was written".yellow());
-            Ok(())
-        }
-    }
+    command::until_interrupted(Box::pin(run(&arguments))).await
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    ensure!(
-        arguments.binary.exists(),
-        "{} is not there: cargo build --release -p platepal-realtime",
-        arguments.binary.display()
-    );
+    command::check_binary(&arguments.binary)?;
     let open_files = raise_open_files();
     let shapes: &[Shape] =
         if arguments.split { &[Shape::AllInOne, Shape::Split] } else { &[Shape::AllInOne] };
@@ -135,21 +122,15 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     let text = page(&findings, &Machine::here(open_files), arguments);
-    let Some(out) = &arguments.out else {
-        anstream::println!("{text}");
-        return Ok(());
-    };
-    let folder = out.with_extension("");
-    std::fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
-    if let Some(first) = findings.first() {
-        let caption = "Milliseconds from sending to reading, by share of messages";
-        plots::latency::draw(&first.rooms.micros, caption, &folder.join("rooms.svg"))?;
-        let caption = "Milliseconds from sending to reading in one large room, by share of readers";
-        plots::latency::draw(&first.large.micros, caption, &folder.join("large.svg"))?;
-    }
-    std::fs::write(out, text).with_context(|| format!("{} can't be written", out.display()))?;
-    anstream::println!("{} {}", "written:".green().bold(), out.display());
-    Ok(())
+    command::publish(&text, arguments.out.as_ref(), |folder| {
+        if let Some(first) = findings.first() {
+            let caption = "Milliseconds from sending to reading, by share of messages";
+            plots::latency::draw(&first.rooms.micros, caption, &folder.join("rooms.svg"))?;
+            let caption = "Milliseconds from sending to reading in one large room, by share of readers";
+            plots::latency::draw(&first.large.micros, caption, &folder.join("large.svg"))?;
+        }
+        Ok(())
+    })
 }
 
 /// A server on which nobody waits for the pace of people.

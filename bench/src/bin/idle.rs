@@ -5,8 +5,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::ensure;
-use bench::watched::{Watched, raise_open_files};
+use bench::{
+    command,
+    watched::{Watched, raise_open_files},
+};
 use clap::{Parser, ValueEnum};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use owo_colors::OwoColorize;
@@ -52,11 +54,7 @@ async fn main() -> anyhow::Result<()> {
     let (tier, url, pid, secret) = match (&arguments.url, arguments.pid, &arguments.secret) {
         (Some(url), Some(pid), Some(secret)) => (None, url.clone(), pid, secret.clone()),
         _ => {
-            ensure!(
-                arguments.binary.exists(),
-                "{} is not there: cargo build --release -p platepal-realtime",
-                arguments.binary.display()
-            );
+            command::check_binary(&arguments.binary)?;
             let tier = Tier::all_in_one(&arguments.binary).await;
             let (url, pid) = (tier.socket_url(""), tier.process_id(Role::Edge(0)));
             let secret = tier.secret().to_owned();

@@ -9,12 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
-use bench::{machine::Machine, plots, watched::raise_open_files};
+use anyhow::ensure;
+use bench::{command, machine::Machine, plots, watched::raise_open_files};
 use clap::Parser;
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
-use owo_colors::OwoColorize;
 use platepal_proto::v1;
 use platepal_service::{Clock, Database};
 use platepal_testkit::{Clients, Role, Shape, Tier};
@@ -62,42 +61,24 @@ struct Findings {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    tokio::select! {
-        result = run(&arguments) => result,
-        // The server ends with what holds it.
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
-            anstream::eprintln!("{}", "interrupted; the server is ended, nothing was written".yellow());
-            Ok(())
-        }
-    }
+    command::until_interrupted(Box::pin(run(&arguments))).await
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    ensure!(
-        arguments.binary.exists(),
-        "{} is not there: cargo build --release -p platepal-realtime",
-        arguments.binary.display()
-    );
+    command::check_binary(&arguments.binary)?;
     let (rows, looks) = if arguments.quick { (100_000, 500) } else { (arguments.rows, arguments.looks) };
     let mut findings = Vec::new();
     for (shape, store) in [(Shape::AllInOne, "SQLite"), (Shape::Split, "PostgreSQL")] {
         findings.push(measure(arguments, shape, store, rows, looks).await?);
     }
     let text = page(&findings, &Machine::here(raise_open_files()), arguments.quick);
-    let Some(out) = &arguments.out else {
-        anstream::println!("{text}");
-        return Ok(());
-    };
-    let folder = out.with_extension("");
-    std::fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
-    if let Some(first) = findings.first() {
-        let caption = "Milliseconds to list an inbox, by share of lists (SQLite)";
-        plots::latency::draw(&first.list, caption, &folder.join("list.svg"))?;
-    }
-    std::fs::write(out, text).with_context(|| format!("{} can't be written", out.display()))?;
-    anstream::println!("{} {}", "written:".green().bold(), out.display());
-    Ok(())
+    command::publish(&text, arguments.out.as_ref(), |folder| {
+        if let Some(first) = findings.first() {
+            let caption = "Milliseconds to list an inbox, by share of lists (SQLite)";
+            plots::latency::draw(&first.list, caption, &folder.join("list.svg"))?;
+        }
+        Ok(())
+    })
 }
 
 async fn measure(

@@ -11,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
 use bench::{
+    command,
     fleet::Fleet,
     load::{Dialect, Swarm},
     machine::{self, Machine},
@@ -23,7 +23,6 @@ use bench::{
 use clap::{Parser, ValueEnum};
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
-use owo_colors::OwoColorize;
 use platepal_testkit::{Role, Shape, Tier};
 
 /// Between a rider's fixes.
@@ -137,23 +136,11 @@ struct Findings {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    tokio::select! {
-        result = run(&arguments) => result,
-        // The server ends with what holds it.
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
-            anstream::eprintln!("{}", "interrupted; the server is ended, nothing was written".yellow());
-            Ok(())
-        }
-    }
+    command::until_interrupted(Box::pin(run(&arguments))).await
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    ensure!(
-        arguments.binary.exists(),
-        "{} is not there: cargo build --release -p platepal-realtime",
-        arguments.binary.display()
-    );
+    command::check_binary(&arguments.binary)?;
     let open_files = raise_open_files();
     let is_asked = |measure: &Measure| arguments.measures.is_empty() || arguments.measures.contains(measure);
     let measures: Vec<Measure> = Measure::value_variants().iter().copied().filter(is_asked).collect();
@@ -191,19 +178,13 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     let text = page(&findings, &Machine::here(open_files), arguments);
-    let Some(out) = &arguments.out else {
-        anstream::println!("{text}");
-        return Ok(());
-    };
-    let folder = out.with_extension("");
-    std::fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
-    if let Some((_, latencies)) = &findings.screen {
-        let caption = "Milliseconds from fix to screen, by share of positions";
-        plots::latency::draw(latencies, caption, &folder.join("screen.svg"))?;
-    }
-    std::fs::write(out, text).with_context(|| format!("{} can't be written", out.display()))?;
-    anstream::println!("{} {}", "written:".green().bold(), out.display());
-    Ok(())
+    command::publish(&text, arguments.out.as_ref(), |folder| {
+        if let Some((_, latencies)) = &findings.screen {
+            let caption = "Milliseconds from fix to screen, by share of positions";
+            plots::latency::draw(latencies, caption, &folder.join("screen.svg"))?;
+        }
+        Ok(())
+    })
 }
 
 async fn server(arguments: &Arguments, shape: Shape, has_map: bool) -> anyhow::Result<(Tier, Watched)> {
