@@ -62,3 +62,9 @@ def test_a_breaker_of_zero_failures_never_opens():
     for _ in range(100):
         breaker.failed()
     assert breaker.admit() == 0
+
+
+def test_a_worker_rests_for_half_of_the_bound_at_least():
+    backoff = Backoff(first=0.1, longest=2.0)
+    assert [backoff.pause(failures, dice=lambda: 0.0) for failures in (0, 1, 10)] == [0.05, 0.1, 1.0]
+    assert backoff.pause(10, dice=lambda: 1.0) == 2.0

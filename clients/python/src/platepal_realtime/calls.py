@@ -20,7 +20,7 @@ import grpc
 
 from . import measure
 from .connection import Connection, gate, on_fork
-from .errors import CircuitOpen, Overloaded, RealtimeError, from_rpc_error
+from .errors import CircuitOpen, Overloaded, RealtimeError, code_of, from_rpc_error
 from .options import Options
 from .retry import ABSENT, RETRIED, CircuitBreaker
 
@@ -140,25 +140,23 @@ class Caller:
     def stream(self, method: Method, request: Any, timeout: Optional[float]) -> Iterator[Any]:
         """The answers of a stream, as they come. A stream is not repeated: its reader knows from where to go on.
 
+        `request` is an iterator of requests where the method takes a stream of them, e.g. `StreamFixes`.
         Without `timeout` it lasts until the tier ends it, or the iterator is closed.
         """
         self._admit(method)
-        call = self.connection.channel().unary_stream(
-            method.path,
-            request_serializer=method.request.SerializeToString,
-            response_deserializer=method.response.FromString,
-        )(request, timeout=timeout, metadata=self.connection.metadata)
+        call = self.prepare(method)(request, timeout=timeout, metadata=self.connection.metadata)
         return _Stream(self, method, call)
 
-    def duplex(self, method: Method, requests: Iterator[Any], timeout: Optional[float]) -> Iterator[Any]:
-        """A stream in both directions, e.g. `StreamFixes`."""
-        self._admit(method)
-        call = self.connection.channel().stream_stream(
+    def prepare(self, method: Method) -> Any:
+        """A method on this process's connection, without policies."""
+        channel = self.connection.channel()
+        streams = (method.client_streams, method.server_streams)
+        make = {(False, False): channel.unary_unary, (False, True): channel.unary_stream, (True, True): channel.stream_stream}[streams]
+        return make(
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
-        )(requests, timeout=timeout, metadata=self.connection.metadata)
-        return _Stream(self, method, call)
+        )
 
     def _admit(self, method: Method) -> None:
         wait = self.breaker.admit()
@@ -197,11 +195,7 @@ class _Attempts:
     def start(self) -> Any:
         self.caller._admit(self.method)
         self.count += 1
-        call = self.caller.connection.channel().unary_unary(
-            self.method.path,
-            request_serializer=self.method.request.SerializeToString,
-            response_deserializer=self.method.response.FromString,
-        )
+        call = self.caller.prepare(self.method)
         left = max(0.001, self.deadline - time.monotonic())
         gate.enter()
         try:
@@ -218,7 +212,7 @@ class _Attempts:
 
     def failed(self, why: grpc.RpcError) -> float:
         """Seconds to wait before the next attempt; raises when there is none."""
-        code = why.code() if hasattr(why, "code") else grpc.StatusCode.UNKNOWN
+        code = code_of(why)
         if code in ABSENT:
             self.caller.breaker.failed()
         else:
@@ -278,7 +272,7 @@ class _Stream(Iterator[Any]):
             self._caller.breaker.succeeded()
             raise
         except grpc.RpcError as why:
-            code = why.code() if hasattr(why, "code") else grpc.StatusCode.UNKNOWN
+            code = code_of(why)
             (self._caller.breaker.failed if code is grpc.StatusCode.UNAVAILABLE else self._caller.breaker.succeeded)()
             raise from_rpc_error(self._method.title, why) from why
         self._caller.breaker.succeeded()

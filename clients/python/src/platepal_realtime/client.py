@@ -71,8 +71,6 @@ class Service:
         return bound
 
     def _call(self, method: Method, request: Any = None, *, timeout: Optional[float] = None, **fields: Any) -> Any:
-        if method.client_streams:
-            return self._caller.duplex(method, iter(request), timeout)
         request = _request(method, request, fields)
         if method.server_streams:
             return self._caller.stream(method, request, timeout)
@@ -83,8 +81,6 @@ class AsyncService(Service):
     """The same for event loops: methods are awaited, streams read with `async for`."""
 
     def _call(self, method: Method, request: Any = None, *, timeout: Optional[float] = None, **fields: Any) -> Any:
-        if method.client_streams:
-            return in_thread(self._caller.duplex(method, iter(request), timeout))
         request = _request(method, request, fields)
         if method.server_streams:
             return in_thread(self._caller.stream(method, request, timeout))
@@ -92,6 +88,8 @@ class AsyncService(Service):
 
 
 def _request(method: Method, request: Any, fields: dict[str, Any]) -> Any:
+    if method.client_streams:
+        return iter(request)
     if request is None:
         return method.request(**fields)
     if fields:

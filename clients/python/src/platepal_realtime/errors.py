@@ -6,6 +6,8 @@ Invariant: each message says what happened, what was kept, and what to do. Whoev
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from typing import Optional
 
 import grpc
@@ -120,10 +122,20 @@ def from_status(method: str, code: grpc.StatusCode, details: str, field: str = "
     return kind(f"{method} failed{tries} ({code.name}): {said}. {advice}", code=code, field=field)
 
 
+def code_of(error: grpc.RpcError) -> grpc.StatusCode:
+    """The status of what gRPC raised; not all of it has one."""
+    return error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
+
+
 def from_rpc_error(method: str, error: grpc.RpcError, attempts: int = 1) -> RealtimeError:
     """The exception for what gRPC raised."""
-    code = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
     details = (error.details() if hasattr(error, "details") else "") or ""
     trailing = error.trailing_metadata() if hasattr(error, "trailing_metadata") else None
     field = next((str(value) for name, value in trailing or () if name == FIELD_METADATA), "")
-    return from_status(method, code, details, field, attempts)
+    return from_status(method, code_of(error), details, field, attempts)
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """The end of a sentence about a name that is not known."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"

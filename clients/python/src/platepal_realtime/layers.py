@@ -14,7 +14,6 @@ are no channels of the tier go to another layer if CONFIG names one (`"delegate"
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -23,7 +22,7 @@ from channels.exceptions import ChannelFull
 from channels.layers import BaseChannelLayer
 
 from .client import AsyncClient
-from .errors import InvalidEvent, Overloaded
+from .errors import InvalidEvent, Overloaded, did_you_mean
 from .events import Event, channel_name
 
 #: How a message is sent: written to the outbox with the transaction; sent after the commit; sent at once.
@@ -105,8 +104,7 @@ def problems_of_layer(alias: str, config: Any, layers: Mapping[str, Any]) -> lis
     found = []
     for name in config:
         if name not in CONFIG:
-            close = difflib.get_close_matches(str(name), CONFIG, n=1)
-            found.append(f"CONFIG: {name} is not known" + (f"; did you mean {close[0]}?" if close else f"; known are {', '.join(CONFIG)}"))
+            found.append(f"CONFIG: {name} is not known{did_you_mean(str(name), CONFIG)}")
     mode = config.get("mode")
     if mode is not None and mode not in MODES:
         found.append(f"CONFIG: mode {mode!r} must be one of {', '.join(MODES)}")

@@ -29,10 +29,17 @@ class Backoff:
     #: Seconds; no wait is longer.
     longest: float = 1.0
 
+    def bound(self, attempt: int) -> float:
+        """Seconds of the longest wait after the attempt of this number, from 1."""
+        return min(self.longest, self.first * 2.0 ** min(attempt - 1, 30))
+
     def wait(self, attempt: int, dice: Callable[[], float] = random.random) -> float:
         """Seconds to wait after the attempt of this number, from 1."""
-        bound = min(self.longest, self.first * 2.0 ** min(attempt - 1, 30))
-        return bound * dice()
+        return self.bound(attempt) * dice()
+
+    def pause(self, failures: int, dice: Callable[[], float] = random.random) -> float:
+        """Seconds for which a worker rests after so many failures in a row, from 0: half of the bound at least."""
+        return self.bound(failures + 1) * (0.5 + dice() / 2)
 
 
 @dataclass

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-import random
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from django.utils.module_loading import import_string
 from .. import measure
 from ..client import Client
 from ..errors import Cancelled, DeadlineExceeded, InvalidRequest, RealtimeError
+from ..retry import Backoff
 from .settings import current
 
 logger = logging.getLogger("platepal_realtime.feeds")
@@ -36,9 +36,8 @@ FEEDS: dict[str, tuple[str, str, str]] = {
 #: Entries, and seconds, after which the tier is told how far this reader is, so that it may forget.
 ACKNOWLEDGE_ENTRIES = 500
 ACKNOWLEDGE_SECONDS = 2.0
-#: Seconds of the first wait after a failure, and of the longest.
-BACKOFF_FIRST_SECONDS = 0.2
-BACKOFF_LONGEST_SECONDS = 30.0
+#: Waits after failures, in seconds.
+BACKOFF = Backoff(first=0.2, longest=30.0)
 #: Seconds without an entry after which `drain` has everything.
 IDLE_SECONDS = 1.0
 
@@ -162,8 +161,7 @@ class FeedWorker:
                 measure.count("platepal_realtime_feed_entries_total", feed=self.feed, result="failed")
                 logger.exception("feed %s: the handler failed; its entry is tried again (%s)", self.feed, why)
             if not stop.is_set():
-                bound = min(BACKOFF_LONGEST_SECONDS, BACKOFF_FIRST_SECONDS * 2.0 ** min(failures, 20))
-                stop.wait(bound * random.uniform(0.5, 1.0))
+                stop.wait(BACKOFF.pause(failures))
         self.stop()
 
     def stop(self) -> None:

@@ -14,7 +14,6 @@ import contextlib
 import datetime
 import logging
 import os
-import random
 import select
 import socket
 import threading
@@ -26,7 +25,7 @@ from typing import Any, Callable, Optional
 
 import grpc
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 
 from .. import measure
@@ -34,6 +33,7 @@ from ..client import Client, Published
 from ..errors import Overloaded, PermissionDenied, RealtimeError, Unavailable, Unsupported
 from ..events import Event
 from ..options import Options
+from ..retry import Backoff
 from . import signals
 from .models import OutboxEvent, RelayLease
 from .publishing import WAKE_CHANNEL
@@ -118,6 +118,7 @@ class Relay:
         self._own = client is None
         self._client = client or Client(self._options())
         self._locks = connections[self.using].features.has_select_for_update_skip_locked
+        self._backoff = Backoff(BACKOFF_FIRST_SECONDS, self.settings.outbox_backoff_seconds_max)
         self._next_forget = self._next_gauges = 0.0
 
     def _options(self) -> Options:
@@ -134,16 +135,16 @@ class Relay:
                 return self._round(self._locked_rows(), deadline)
         if not self._lease():
             return Round(idle=True)
-        rows = self._waiting()
+        rows = list(self._waiting()[: self.settings.outbox_batch])
         now = timezone.now()
         return self._round(choose(rows, {row.id for row in rows}, now, self.settings.outbox_batch), deadline)
 
-    def _waiting(self) -> list[OutboxEvent]:
-        return list(OutboxEvent.objects.using(self.using).filter(state=WAITING).order_by("id")[: self.settings.outbox_batch])
+    def _waiting(self) -> QuerySet[OutboxEvent]:
+        return OutboxEvent.objects.using(self.using).filter(state=WAITING).order_by("id")
 
     def _locked_rows(self) -> list[OutboxEvent]:
         """Rows that this transaction has locked and that may be sent. Looks further when the first ones are held."""
-        table = OutboxEvent.objects.using(self.using).filter(state=WAITING).order_by("id")
+        table = self._waiting()
         page = self.settings.outbox_batch
         seen: list[OutboxEvent] = []
         mine: set[int] = set()
@@ -220,7 +221,7 @@ class Relay:
             row.state = DEAD
             done.dead += 1
         else:
-            wait = min(self.settings.outbox_backoff_seconds_max, BACKOFF_FIRST_SECONDS * 2.0 ** min(row.refusals, 20))
+            wait = self._backoff.bound(row.refusals + 1)
             row.not_before = timezone.now() + datetime.timedelta(seconds=wait)
         row.save(using=self.using, update_fields=["refusals", "note", "state", "not_before"])
         measure.count("platepal_realtime_outbox_relayed_total", result="dead" if dead else "refused")
@@ -283,14 +284,14 @@ class Relay:
                     failures += 1
                     told(f"the database can't be reached ({str(why).strip()}); nothing is lost, trying again")
                     connections[self.using].close()
-                    self._pause(stop, failures)
+                    stop.wait(self._backoff.pause(failures))
                     continue
                 if done.error is not None:
                     failures += 1
                     if failures == 1 or failures % 20 == 0:
                         told(f"events wait in the outbox, nothing is lost ({failures} failures in a row): {done.error}")
                     signals.relay_failed.send_robust(sender=Relay, error=done.error, failures=failures)
-                    self._pause(stop, failures)
+                    stop.wait(self._backoff.pause(failures))
                     continue
                 if failures:
                     told("the tier answers again")
@@ -304,10 +305,6 @@ class Relay:
         self._release()
         if self._own:
             self._client.close()
-
-    def _pause(self, stop: threading.Event, failures: int) -> None:
-        bound = min(self.settings.outbox_backoff_seconds_max, BACKOFF_FIRST_SECONDS * 2.0 ** min(failures, 20))
-        stop.wait(bound * random.uniform(0.5, 1.0))
 
     def _housekeeping(self) -> None:
         now = time.monotonic()

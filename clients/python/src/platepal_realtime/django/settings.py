@@ -6,7 +6,6 @@ so that `manage.py check` lists all mistakes together.
 
 from __future__ import annotations
 
-import difflib
 import functools
 from dataclasses import dataclass, fields
 from typing import Any, Optional
@@ -15,7 +14,7 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, did_you_mean
 from ..options import Options, Tls
 
 NAME = "PLATEPAL_REALTIME"
@@ -124,9 +123,7 @@ def problems(given: Any) -> list[str]:
     found = []
     for key in given:
         if key not in _KNOWN:
-            close = difflib.get_close_matches(str(key).upper(), _KNOWN, n=1)
-            hint = f"; did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(_KNOWN))}"
-            found.append(f"{key} is not a setting{hint}")
+            found.append(f"{key} is not a setting{did_you_mean(str(key).upper(), sorted(_KNOWN))}")
     values: dict[str, Any] = {}
     for key, field in _KNOWN.items():
         value = values[field.name] = given.get(key, field.default)
