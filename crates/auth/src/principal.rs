@@ -4,14 +4,18 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use platepal_events::Timestamp;
 use serde_json::Value;
+use uuid::Uuid;
 
 /// The longest id of a user, in characters: as long as the id of a channel may be.
 const USER_ID_CHARS_MAX: usize = 64;
 /// How the user of a share token begins; the delivery's id follows. A colon is in no id of PlatePal.
 pub(crate) const SHARE: &str = "share:";
+/// How the id of somebody who is not signed in begins.
+const ANONYMOUS: &str = "anonymous:";
 
 /// The id of a user as text: `7` whether the token says `7` or `"7"`. Never empty, at most 64 characters, none
-/// of them a space or a control character. `share:` before one is whoever has the link to a delivery. Cheap to clone.
+/// of them a space or a control character. `share:` before one is whoever has the link to a delivery,
+/// `anonymous:` somebody who is not signed in. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(Arc<str>);
 
@@ -26,14 +30,20 @@ impl UserId {
         &self.0
     }
 
-    /// From a claim of an issuer: a whole number or a text. An issuer can't make somebody the bearer of a link.
+    /// From a claim of an issuer: a whole number or a text. An issuer names users: nobody who has a link, or who is not
+    /// signed in.
     pub(crate) fn from_claim(claim: &Value) -> Option<Self> {
-        id_text(claim)?.parse().ok().filter(|id: &Self| id.shared_delivery().is_none())
+        id_text(claim)?.parse().ok().filter(|id: &Self| id.shared_delivery().is_none() && !id.is_anonymous())
     }
 
     /// The delivery whose link this is, if it is no user but whoever has a link.
     pub fn shared_delivery(&self) -> Option<&str> {
         self.0.strip_prefix(SHARE)
+    }
+
+    /// Whether it is somebody who is not signed in.
+    pub fn is_anonymous(&self) -> bool {
+        self.0.starts_with(ANONYMOUS)
     }
 }
 
@@ -156,6 +166,22 @@ pub struct SubscriptionRight {
 }
 
 impl Principal {
+    /// Somebody who is not signed in, different from all others of whom no more is known.
+    pub fn anonymous() -> Self {
+        let never = Timestamp::from_micros(i64::MAX);
+        Self {
+            user_id: UserId(format!("{ANONYMOUS}{}", Uuid::new_v4().simple()).into()),
+            roles: Vec::new(),
+            restaurant_ids: Vec::new(),
+            renew_at: never,
+            expires_at: never,
+            token_id: None,
+            name: None,
+            info: None,
+            channels: Vec::new(),
+        }
+    }
+
     /// Whether the token names this role.
     pub fn has_role(&self, role: Role) -> bool {
         self.roles.contains(&role)
@@ -169,6 +195,16 @@ impl Principal {
     /// The one delivery that may be read, if this is no user but whoever has the link to a delivery.
     pub fn shared_delivery(&self) -> Option<&str> {
         self.user_id.shared_delivery()
+    }
+
+    /// Whether this is somebody who is not signed in: what is public may be read, and nothing else be done.
+    pub fn is_anonymous(&self) -> bool {
+        self.user_id.is_anonymous()
+    }
+
+    /// Whether this is no user, but somebody who may only look.
+    pub fn only_reads(&self) -> bool {
+        self.is_anonymous() || self.shared_delivery().is_some()
     }
 
     /// Whether the token is no longer good.
@@ -197,6 +233,18 @@ mod tests {
             assert_eq!(role.to_string().to_lowercase().parse(), Ok(role));
         }
         assert_eq!("is_staff".parse::<Role>(), Err(RoleError));
+    }
+
+    #[test]
+    fn who_is_not_signed_in_is_no_user_and_no_issuer_can_say_otherwise() {
+        let (one, other) = (Principal::anonymous(), Principal::anonymous());
+        assert!(one.is_anonymous() && one.only_reads());
+        assert_ne!(one.user_id, other.user_id);
+        assert_eq!(one.user_id.as_str().parse(), Ok(one.user_id.clone()), "an edge's word is understood");
+        for id in [one.user_id.as_str(), "anonymous:", "share:5012"] {
+            assert_eq!(UserId::from_claim(&Value::from(id)), None, "{id}");
+        }
+        assert!(UserId::from_claim(&Value::from("anonymous")).is_some());
     }
 
     #[test]

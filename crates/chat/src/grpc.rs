@@ -72,7 +72,7 @@ impl Domain for Chat {
     }
 
     async fn snapshot(&self, _: &Channel) -> Result<Snapshot, Status> {
-        Ok(Snapshot { state: None })
+        Ok(Snapshot::NONE)
     }
 
     async fn grant(

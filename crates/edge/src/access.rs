@@ -1,4 +1,5 @@
-//! Who may read a channel: the owner of an own feed, from the token alone; else whom the owning domain allows.
+//! Who may read a channel: everybody, one that is public; the owner of an own feed, from the token alone; else whom the
+//! owning domain allows.
 //!
 //! Answers are kept for as long as the domain says; questions that are asked at the same time are asked once.
 //! An answer that was asked for before a revocation is never used after it.
@@ -89,6 +90,12 @@ impl Access {
             && (channel.kind(), channel.id()) != (ChannelKind::Track, delivery)
         {
             return Err(Code::Forbidden.because("this link shows one delivery and opens nothing else"));
+        }
+        if channel.kind().is_public() {
+            return Ok(());
+        }
+        if principal.is_anonymous() {
+            return Err(Code::Forbidden.because("sign in to read this feed"));
         }
         if channel.kind().is_own_feed() {
             let is_owner = channel.id() == principal.user_id.as_str();

@@ -223,7 +223,7 @@ impl Session {
     fn dispatch(&mut self, id: u32, command: Command, user: User) {
         let asks = command.publish.is_some() || command.rpc.is_some();
         let looks_around = command.presence.is_some() || command.presence_stats.is_some();
-        if user.principal.shared_delivery().is_some() && (asks || looks_around) {
+        if user.principal.only_reads() && (asks || looks_around) {
             return self.refuse(id, because(103, ONLY_READS));
         }
         if let Some(request) = command.subscribe {

@@ -208,6 +208,13 @@ impl Membership {
         Ok(found.map(|(offset, _)| offset))
     }
 
+    /// The reader was given a state with the channel's values up to here.
+    pub fn has_values(&self, upto: Position) {
+        if let Some(reader) = self.reader {
+            self.feed.has_values(reader, upto);
+        }
+    }
+
     /// From now on pages may be taken. Gives the newest values of now, for a reader that has the log up to an
     /// offset.
     pub fn start(&self, offset: u64) -> Vec<Outgoing> {

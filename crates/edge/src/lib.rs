@@ -39,6 +39,7 @@ mod routes;
 mod session;
 mod sessions;
 mod settings;
+mod snapshots;
 mod socket;
 mod stream;
 
@@ -54,6 +55,7 @@ pub use settings::Settings;
 
 use crate::{
     access::Access, admission::Entrance, http::Streams, hub::Hub, owners::Owners, sessions::Sessions,
+    snapshots::Snapshots,
 };
 
 /// The page at `/`, as HTML.
@@ -67,6 +69,7 @@ struct Edge {
     verifier: Verifier,
     owners: Owners,
     access: Access,
+    snapshots: Snapshots,
     bus: Arc<dyn Bus>,
     hub: Hub,
     sessions: Arc<Sessions>,
@@ -100,6 +103,7 @@ pub async fn run(
         entrance: Entrance::new(&settings),
         verifier,
         access: Access::new(&settings, owners.clone()),
+        snapshots: Snapshots::new(&settings, owners.clone(), parts.clock),
         owners,
         bus: Arc::clone(&parts.bus),
         hub: Hub::new(&settings, Arc::clone(&parts.bus), parts.shutdown.clone()),
@@ -168,7 +172,10 @@ fn describe_metrics() {
     );
     describe_counter!("realtime_edge_replayed_frames_total", "Frames sent in replays");
     describe_counter!("realtime_edge_polls_total", "Long polls, by whether there was anything");
-    describe_counter!("realtime_edge_snapshots_total", "Snapshots asked of domains");
+    describe_counter!(
+        "realtime_edge_snapshots_total",
+        "States that newcomers were given, by whether the owner was asked"
+    );
     describe_histogram!(
         "realtime_edge_publish_to_write_seconds",
         Unit::Seconds,

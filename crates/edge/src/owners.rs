@@ -71,12 +71,11 @@ impl Owners {
         }
     }
 
-    /// The snapshot that a newcomer to a channel is given, and the offset after which to go on.
-    pub async fn snapshot(&self, channel: &Channel) -> Result<Option<(v1::Event, v1::Position)>, Status> {
+    /// The state of a channel.
+    pub async fn snapshot(&self, channel: &Channel) -> Result<v1::SnapshotResponse, Status> {
         let link = self.link(channel.kind().owner())?;
         let request = v1::SnapshotRequest { channel: channel.to_string() };
-        let answer = link.domain(self.message_bytes_max).snapshot(request).await?.into_inner();
-        Ok(answer.event.zip(answer.position))
+        Ok(link.domain(self.message_bytes_max).snapshot(request).await?.into_inner())
     }
 
     /// Gives what a client publishes to the owner of the channel; answered when it is kept.

@@ -14,6 +14,7 @@ const TABLE: &[(&str, ChannelKind)] = &[
     ("track", ChannelKind::Track),
     ("area", ChannelKind::Area),
     ("inbox", ChannelKind::Inbox),
+    ("menu", ChannelKind::Menu),
 ];
 
 /// What the clients of a kind of feed may say, by the type of the message: where its arguments are, and the method that
@@ -115,6 +116,7 @@ mod tests {
             ("/ws/track/5012", "track:5012"),
             ("/ws/area/u33dc", "area:u33dc"),
             ("/ws/inbox/7", "inbox:7"),
+            ("/ws/menu/12", "menu:12"),
         ] {
             let events = path.replace("/ws/", "/events/");
             for path in [path.to_owned(), format!("{path}/"), events] {
@@ -132,7 +134,7 @@ mod tests {
             "/ws/customer",
             "/ws/customer/",
             "/ws/admin/7",
-            "/ws/menu/1",
+            "/ws/menu/",
             "/ws/area",
             "/ws/track/",
             "/ws/sessions",

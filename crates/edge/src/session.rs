@@ -23,7 +23,7 @@ pub(crate) use self::{
     asking::Lanes,
     opening::{Arrival, Opened},
     presence::Announced,
-    subscription::{Role, Subscription, snapshot},
+    subscription::{Role, Subscription},
     work::{Outcome, Work},
 };
 use crate::{

@@ -84,6 +84,8 @@ platepal_settings::settings! {
         poll_wait_max: Duration = "REALTIME_EDGE_POLL_WAIT_MAX", default "25s", bound { unit: "time", full: "the poll is answered without events", metric: "realtime_edge_polls_total" };
         /// Channels of one connection, in protocols that hold several.
         channels_max: usize = "REALTIME_EDGE_CHANNELS_MAX", default "128", bound { unit: "channels per connection", full: "a new one is refused with error 106", metric: "realtime_edge_messages_total" };
+        /// Whether what is public (menus) can be read without a token.
+        anonymous: bool = "REALTIME_EDGE_ANONYMOUS", default "false";
         /// Whether clients of Centrifuge's protocol are given their user's own feeds without asking.
         own_feeds: bool = "REALTIME_EDGE_OWN_FEEDS", default "true";
         /// How often a silent client is pinged.
@@ -110,6 +112,10 @@ platepal_settings::settings! {
         latest_keys: usize = "REALTIME_EDGE_LATEST_KEYS", default "4096", bound { unit: "keys per channel", full: "the value that changed longest ago is not given at once, but when it changes next", metric: "realtime_edge_conflated_total" };
         /// Frames of one replay.
         replay_frames: usize = "REALTIME_EDGE_REPLAY_FRAMES", default "10000", bound { unit: "frames per connection", full: "the connection is closed with 1013 and goes on from its last event id", metric: "realtime_edge_replayed_frames_total" };
+        /// How old a channel's state may be that a newcomer is given; what came after it is given too.
+        snapshot_cache_time: Duration = "REALTIME_EDGE_SNAPSHOT_CACHE_TIME", default "1s", bound { unit: "time", full: "the owner is asked again", metric: "realtime_edge_snapshots_total" };
+        /// Memory for the states of channels.
+        snapshot_cache_bytes: ByteSize = "REALTIME_EDGE_SNAPSHOT_CACHE_BYTES", default "32MiB", bound { unit: "bytes", full: "the one used least leaves; its owner is asked again", metric: "realtime_edge_snapshots_total" };
         /// How long a channel is kept after its last reader has left.
         linger: Duration = "REALTIME_EDGE_LINGER", default "30s", bound { unit: "time", full: "the channel's subscription is let go", metric: "realtime_edge_subscriptions" };
         /// How long an access decision is reused at most.

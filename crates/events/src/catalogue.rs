@@ -18,11 +18,13 @@ pub enum Domain {
     Chat,
     /// Notifications: inboxes, pushes, what is handed over to Django.
     Notifications,
+    /// Menus: which items can be ordered, at which price.
+    Menus,
 }
 
 impl Domain {
     /// Every domain.
-    pub const ALL: [Self; 4] = [Self::Orders, Self::Tracking, Self::Chat, Self::Notifications];
+    pub const ALL: [Self; 5] = [Self::Orders, Self::Tracking, Self::Chat, Self::Notifications, Self::Menus];
 
     /// Its name: a role of the binary, and the word in settings and metrics.
     pub fn word(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Domain {
             Self::Tracking => "tracking",
             Self::Chat => "chat",
             Self::Notifications => "notifications",
+            Self::Menus => "menus",
         }
     }
 }
@@ -62,6 +65,7 @@ const ORDERS: Option<Domain> = Some(Domain::Orders);
 const TRACKING: Option<Domain> = Some(Domain::Tracking);
 const CHAT: Option<Domain> = Some(Domain::Chat);
 const NOTIFICATIONS: Option<Domain> = Some(Domain::Notifications);
+const MENUS: Option<Domain> = Some(Domain::Menus);
 
 /// Every type that the frontends handle or a domain makes.
 const KNOWN: &[Known] = &[
@@ -98,10 +102,13 @@ const KNOWN: &[Known] = &[
     log("surge_alert", TRACKING),
     log("shift_reminder", TRACKING),
     log("high_priority_alert", TRACKING),
-    log("menu.updated", None),
-    log("item_sold_out", None),
-    log("inventory_low", None),
-    log("inventory_restocked", None),
+    log("menu.updated", MENUS),
+    log("menu.snapshot", MENUS),
+    // By the item's id: whether it can be ordered, and its price.
+    latest("menu_item", MENUS),
+    log("item_sold_out", MENUS),
+    log("inventory_low", MENUS),
+    log("inventory_restocked", MENUS),
     log("payment.captured", None),
     log("payment.failed", None),
     log("refund.initiated", None),

@@ -84,7 +84,17 @@ impl ChannelKind {
 
     /// Whether a newcomer is given the channel's state before its events.
     pub fn has_snapshot(self) -> bool {
-        matches!(self, Self::Order)
+        matches!(self, Self::Order | Self::Menu)
+    }
+
+    /// Whether its state changes by newest values, which are not replayed: whoever comes back is given the state too.
+    pub fn changes_by_values(self) -> bool {
+        matches!(self, Self::Menu)
+    }
+
+    /// Whether everybody may read it: whoever is signed in, and, where that is allowed, whoever is not.
+    pub fn is_public(self) -> bool {
+        matches!(self, Self::Menu)
     }
 
     /// Whether its readers may know of each other.
@@ -103,8 +113,10 @@ impl ChannelKind {
             Self::Rider | Self::Track | Self::Area => Domain::Tracking,
             Self::Chat => Domain::Chat,
             Self::Inbox => Domain::Notifications,
-            // Until a domain of their own exists, orders answers for the others.
-            _ => Domain::Orders,
+            Self::Menu => Domain::Menus,
+            Self::Customer | Self::Restaurant | Self::Admin | Self::Order | Self::All | Self::Sessions => {
+                Domain::Orders
+            }
         }
     }
 

@@ -6,14 +6,18 @@
 
 mod catalogue;
 mod channel;
+mod envelope;
 mod event;
 mod position;
+mod stamp;
 mod wire;
 
 pub use catalogue::{Class, Domain, EventType, TypeError};
 pub use channel::{Channel, ChannelError, ChannelKind};
+pub use envelope::ENVELOPE_BYTES_MAX;
 pub use event::{Event, EventError, EventId, Timestamp, millis};
 pub use position::{Entry, Epoch, Position};
+pub use stamp::Stamp;
 pub use wire::{Spelling, WireId, flat_frame, frame, frame_as};
 
 /// The largest payload of one event, in bytes.

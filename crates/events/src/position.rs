@@ -38,6 +38,13 @@ pub struct Position {
     pub offset: u64,
 }
 
+impl Position {
+    /// Whether whoever has everything up to `other` has this, too.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.epoch == other.epoch && self.offset <= other.offset
+    }
+}
+
 impl From<Position> for v1::Position {
     fn from(position: Position) -> Self {
         Self { epoch: position.epoch.as_str().to_owned(), offset: position.offset }

@@ -60,7 +60,7 @@ impl Domain for Notifications {
     }
 
     async fn snapshot(&self, _: &Channel) -> Result<Snapshot, Status> {
-        Ok(Snapshot { state: None })
+        Ok(Snapshot::NONE)
     }
 
     async fn grant(&self, _: &str, channel: &Channel, _: Option<Timestamp>) -> Result<(), Status> {

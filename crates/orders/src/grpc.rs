@@ -63,18 +63,21 @@ impl Orders {
     /// Keeps an update and tells it.
     pub(crate) async fn take(&self, update: Update, audience: Audience) -> Result<Told, Status> {
         let event_id = update.event.id.clone();
+        let named = match &audience {
+            Audience::Named(channels) => channels.clone(),
+            Audience::Participants(_) => Vec::new(),
+        };
         let kept = self.store.keep(update, audience, self.clock.now()).await.map_err(store_status)?;
         self.store.drain(&kept.streams, self.clock.now()).await.map_err(untold_status)?;
         let Kept { order, outcome, repeated, told_by, .. } = kept;
         let source = told_by.as_ref().unwrap_or(&event_id);
-        let places = self.store.outbox.places(source).await.map_err(|why| store_status(why.into()))?;
+        let places =
+            self.store.outbox.places(source, &named).await.map_err(|why| store_status(why.into()))?;
         let duplicate = outcome == Outcome::Duplicate;
         let (outcome, note) = explain(&order, outcome, repeated);
         metrics::counter!("realtime_orders_updates_total", "outcome" => outcome.as_str_name()).increment(1);
         let kept = match outcome {
-            v1::Outcome::Published | v1::Outcome::Duplicate => {
-                kept_places(places.unwrap_or_default(), duplicate)
-            }
+            v1::Outcome::Published | v1::Outcome::Duplicate => kept_places(places, duplicate),
             _ => Vec::new(),
         };
         Ok(Told { event_id, outcome, version: order.version, kept, note })
@@ -157,7 +160,7 @@ impl Domain for Orders {
 
     async fn snapshot(&self, channel: &Channel) -> Result<Snapshot, Status> {
         if channel.kind() != ChannelKind::Order {
-            return Ok(Snapshot { state: None });
+            return Ok(Snapshot::NONE);
         }
         let state = self.snapshot_of(channel).await?.map(|(Read { order, payload, .. }, position)| {
             let id = EventId::derived(&["order.snapshot", &order.order_id, &order.version.to_string()]);
@@ -171,7 +174,7 @@ impl Domain for Orders {
             );
             (event, position)
         });
-        Ok(Snapshot { state })
+        Ok(Snapshot { state, values: None })
     }
 
     async fn grant(
@@ -214,6 +217,10 @@ fn refuse_own_feed(channel: &Channel) -> Result<(), Status> {
 fn explain(order: &Order, outcome: Outcome, repeated: bool) -> (v1::Outcome, String) {
     let version = order.version;
     match outcome {
+        Outcome::New { .. } if repeated => (
+            v1::Outcome::Published,
+            "this event_id was kept before; channels that did not have it were told".to_owned(),
+        ),
         Outcome::New { unusual: None } => (v1::Outcome::Published, String::new()),
         Outcome::New { unusual: Some((from, to)) } => {
             let labels = [("from", from.word()), ("to", to.word())];

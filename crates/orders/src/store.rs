@@ -162,7 +162,7 @@ impl Store {
         )
         .await?;
         let held = self.lock(tx, &update.order_id).await?;
-        if let Some(repeated) = self.repeated(tx, update, &held).await? {
+        if let Some(repeated) = self.repeated(tx, update, audience, &held, now).await? {
             return Ok(Kept { streams: vec![stream], ..repeated });
         }
         let before = held.clone();
@@ -237,14 +237,17 @@ impl Store {
         }
     }
 
-    /// The answer to an event id that is known.
+    /// The answer to an event id that is known. Django may send one event to several groups: whoever was not told yet is
+    /// told now, unless the order has moved on.
     async fn repeated(
         &self,
         tx: &mut Transaction,
         update: &Update,
+        audience: &Audience,
         held: &Option<Order>,
+        now: Timestamp,
     ) -> Result<Option<Kept>, StoreError> {
-        let sql = "SELECT order_id FROM orders_updates WHERE event_id = $1";
+        let sql = "SELECT order_id, outcome, version FROM orders_updates WHERE event_id = $1";
         let Some(row) = tx.row(sql, &[update.event.id.as_str().into()]).await? else { return Ok(None) };
         let order_id = row.text("order_id")?;
         let order = match held {
@@ -256,13 +259,27 @@ impl Store {
                 row.map(|row| parse(&order_id, &row.text("state")?)).transpose()?.flatten()
             }
         };
-        Ok(order.map(|order| Kept {
-            order,
-            outcome: Outcome::Duplicate,
-            repeated: true,
-            told_by: None,
-            streams: Vec::new(),
-        }))
+        let Some(order) = order else { return Ok(None) };
+        let mut outcome = Outcome::Duplicate;
+        if let Audience::Named(_) = audience
+            && order.order_id == update.order_id
+            && row.text("outcome")? == "published"
+        {
+            let stream = Channel::new(ChannelKind::Order, &order.order_id)?;
+            let channels = audience.channels(&order, &stream);
+            let missing =
+                self.outbox.missing(tx, &Letter { stream, event: update.event.clone(), channels }).await?;
+            let is_current = u64::try_from(row.int("version")?).ok() == Some(order.version);
+            outcome = match (missing.is_empty(), is_current) {
+                (true, _) => Outcome::Duplicate,
+                (false, false) => Outcome::Superseded,
+                (false, true) => Outcome::New { unusual: None },
+            };
+            if is_current {
+                self.outbox.put_all(tx, &missing, now).await?;
+            }
+        }
+        Ok(Some(Kept { order, outcome, repeated: true, told_by: None, streams: Vec::new() }))
     }
 
     /// Which event told the version that an update repeats, and which channels had it with the update's type.

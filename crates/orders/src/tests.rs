@@ -124,7 +124,7 @@ fn at(order: &str, event: &str, status: Status, version: u64, moment: Timestamp)
         order_id: order.into(),
         status,
         way: None,
-        stamp: crate::rules::order::Stamp { version, at: moment.micros() },
+        stamp: platepal_events::Stamp { version, at: moment.micros() },
         customer: Some("7".into()),
         restaurant: Some("12".into()),
         rider: None,

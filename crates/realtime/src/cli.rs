@@ -38,6 +38,8 @@ pub(crate) enum Role {
     Chat,
     /// The notifications domain
     Notifications,
+    /// The menus domain
+    Menus,
 }
 
 impl Role {
@@ -58,6 +60,7 @@ impl Role {
             Domain::Tracking => Self::Tracking,
             Domain::Chat => Self::Chat,
             Domain::Notifications => Self::Notifications,
+            Domain::Menus => Self::Menus,
         }
     }
 }

@@ -23,11 +23,12 @@ pub(crate) struct Configuration {
     pub(crate) tracking: platepal_tracking::Settings,
     pub(crate) chat: platepal_chat::Settings,
     pub(crate) notifications: platepal_notifications::Settings,
+    pub(crate) menus: platepal_menus::Settings,
     pub(crate) push: platepal_push::Settings,
 }
 
 /// Every group: its title and its settings, in the order of the reference page.
-fn groups() -> [(&'static str, &'static [Spec]); 15] {
+fn groups() -> [(&'static str, &'static [Spec]); 16] {
     fn group<G: Group>() -> (&'static str, &'static [Spec]) {
         (G::TITLE, G::SPECS)
     }
@@ -45,6 +46,7 @@ fn groups() -> [(&'static str, &'static [Spec]); 15] {
         group::<platepal_chat::Settings>(),
         group::<platepal_notifications::Settings>(),
         group::<platepal_push::Settings>(),
+        group::<platepal_menus::Settings>(),
         group::<platepal_service::access::Settings>(),
         group::<platepal_service::trace::Settings>(),
     ]
@@ -92,7 +94,7 @@ impl Configuration {
         let service = reader.read();
         let (keys, bus, tokens, access) = (reader.read(), reader.read(), reader.read(), reader.read());
         let (edge, gateway, orders, traces) = (reader.read(), reader.read(), reader.read(), reader.read());
-        let (notifications, push) = (reader.read(), reader.read());
+        let (notifications, push, menus) = (reader.read(), reader.read(), reader.read());
         let (edges, tracking, shares, chat) = (reader.read(), reader.read(), reader.read(), reader.read());
         Some(Self {
             service: service?,
@@ -110,6 +112,7 @@ impl Configuration {
             chat: chat?,
             notifications: notifications?,
             push: push?,
+            menus: menus?,
         })
     }
 
@@ -124,6 +127,7 @@ impl Configuration {
         self.chat.check(reader);
         self.notifications.check(reader, self.push.timeout);
         self.push.check(reader);
+        self.menus.check(reader);
         if runs(Role::Edge) {
             self.tokens.check(reader);
             self.edge.check(reader);

@@ -76,7 +76,7 @@ pub(crate) async fn run(asked: &cli::Demo) -> anyhow::Result<()> {
     let city = Arc::new(City::open()?);
     let fleet = Fleet::new(&city, http, &riders, &backend);
 
-    let running = Running::start(configuration, &Role::all_if_empty(&[]), Some(Landing(page))).await?;
+    let running = Running::start(&configuration, &Role::all_if_empty(&[]), Some(Landing(page))).await?;
     print_welcome(http, grpc, admin, &tokens.customer);
     let shutdown = running.parts().shutdown.clone();
     // Ids that no earlier run has used.

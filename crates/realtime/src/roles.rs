@@ -71,7 +71,7 @@ pub(crate) async fn run(
     roles: &[Role],
     landing: Option<Landing>,
 ) -> anyhow::Result<()> {
-    let running = Running::start(configuration, roles, landing).await?;
+    let running = Running::start(&configuration, roles, landing).await?;
     running.until_told().await?;
     running.drain().await;
     Ok(())
@@ -88,7 +88,7 @@ pub(crate) struct Running {
 impl Running {
     /// Starts roles; returns when all of them are listening.
     pub(crate) async fn start(
-        configuration: Configuration,
+        configuration: &Configuration,
         roles: &[Role],
         landing: Option<Landing>,
     ) -> anyhow::Result<Self> {
@@ -98,9 +98,9 @@ impl Running {
         let telemetry = Telemetry::start(&configuration.service, &configuration.traces, &names.join(","))
             .map_err(anyhow::Error::msg)?;
         let keys = ApiKeys::new(&configuration.keys).map_err(|why| anyhow::anyhow!("{why}"))?;
-        let (links, mut doors) = connect(&configuration, &keys, roles)?;
-        let (edges, edge_door) = edges(&configuration, &keys, roles);
-        let engine = Engine::open(&configuration).await.context("can't open the bus")?;
+        let (links, mut doors) = connect(configuration, &keys, roles)?;
+        let (edges, edge_door) = edges(configuration, &keys, roles);
+        let engine = Engine::open(configuration).await.context("can't open the bus")?;
         let parts = Parts {
             settings: Arc::new(configuration.service.clone()),
             bus: engine.bus(),
@@ -118,7 +118,7 @@ impl Running {
         if roles.iter().any(|role| role.asks_edges()) {
             parts.edges.follow(parts.bus.clone(), parts.clock, &parts.shutdown);
         }
-        // On the heap: it holds the settings of every role, and its callers would carry them along.
+        // On the heap: it holds the settings of a role that is being started, and its callers would carry them along.
         let starting = start_roles(configuration, roles, landing, &parts, metrics, &mut doors, edge_door);
         let result = Box::pin(starting).await;
         if let Err(why) = result {
@@ -215,7 +215,7 @@ fn edges(configuration: &Configuration, keys: &ApiKeys, roles: &[Role]) -> (Edge
 
 #[allow(clippy::too_many_arguments, reason = "composition has all the parts in its hands, once")]
 async fn start_roles(
-    configuration: Configuration,
+    configuration: &Configuration,
     roles: &[Role],
     landing: Option<Landing>,
     parts: &Parts,
@@ -243,12 +243,13 @@ async fn start_roles(
         match domain {
             Domain::Orders => {
                 let access = configuration.access.clone();
-                platepal_orders::run(configuration.orders.clone(), access, parts, doors).await?;
+                Box::pin(platepal_orders::run(configuration.orders.clone(), access, parts, doors)).await?;
             }
             Domain::Tracking => {
                 let access = configuration.access.clone();
                 let shares = ShareSigner::new(&configuration.shares)?;
-                platepal_tracking::run(configuration.tracking.clone(), access, shares, parts, doors).await?;
+                let settings = configuration.tracking.clone();
+                Box::pin(platepal_tracking::run(settings, access, shares, parts, doors)).await?;
             }
             Domain::Chat => {
                 let access = configuration.access.clone();
@@ -259,6 +260,9 @@ async fn start_roles(
                 let push = Senders::new(&configuration.push).map_err(anyhow::Error::msg)?;
                 let settings = configuration.notifications.clone();
                 Box::pin(platepal_notifications::run(settings, push, access, parts, doors)).await?;
+            }
+            Domain::Menus => {
+                Box::pin(platepal_menus::run(configuration.menus.clone(), parts, doors)).await?;
             }
         }
     }

@@ -36,6 +36,13 @@ pub struct Snapshot {
     /// The state as an event, and the position up to which it includes the channel's events; `None` when
     /// there is no state yet.
     pub state: Option<(Event, Position)>,
+    /// The position up to which it includes the channel's values of the *latest* class; `None`: it has no part in them.
+    pub values: Option<Position>,
+}
+
+impl Snapshot {
+    /// Of a channel that has none.
+    pub const NONE: Self = Self { state: None, values: None };
 }
 
 /// What a domain can be asked.
@@ -190,6 +197,7 @@ impl<D: Domain> server::DomainService for Adapter<D> {
         Ok(Response::new(v1::SnapshotResponse {
             event: event.as_ref().map(v1::Event::from),
             position: position.map(v1::Position::from),
+            values: snapshot.values.map(v1::Position::from),
         }))
     }
 

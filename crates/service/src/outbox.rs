@@ -10,9 +10,9 @@
 //! can never overtake an earlier one of its stream. Streams that wait for the same lane are told together.
 //!
 //! Tables, made by the domain's migrations: `{domain}_streams(stream, seq, told_seq, told_epoch, told_offset)`
-//! and `{domain}_outbox(stream, seq, event_id, kind, at, version, payload, traceparent, channels, put_at,
+//! and `{domain}_outbox(stream, seq, event_id, kind, at, version, payload, latest_key, traceparent, channels, put_at,
 //! kept)`. `told_epoch` and `told_offset` are the place of the stream's newest told event in the channel of its
-//! name. A told row keeps its places (`kept`) and loses its payload; or it goes ([`Outbox::forgetting`]).
+//! name: in its log, or among its values if the stream has those. A told row keeps its places (`kept`) and loses its payload; or it goes ([`Outbox::forgetting`]).
 //!
 //! Invariant: an event is marked as told only after the bus has acknowledged it.
 
@@ -147,7 +147,7 @@ impl Outbox {
                 (String::from_utf8_lossy(&letter.event.payload), names.join(" "))
             })
             .collect();
-        let mut rows: Vec<[Value<'_>; 10]> = Vec::with_capacity(letters.len());
+        let mut rows: Vec<[Value<'_>; 11]> = Vec::with_capacity(letters.len());
         // From the end: the last event of a stream has its last number.
         for (Letter { stream, event, .. }, (payload, channels)) in letters.iter().zip(&texts).rev() {
             let Some(seq) = last.get_mut(stream.as_str()) else { continue };
@@ -159,6 +159,7 @@ impl Outbox {
                 event.timestamp.micros().into(),
                 (&*event.version).into(),
                 (&**payload).into(),
+                (&*event.key).into(),
                 (&*event.traceparent).into(),
                 channels.into(),
                 now.micros().into(),
@@ -169,13 +170,42 @@ impl Outbox {
             return Ok(());
         }
         let sql = format!(
-            "INSERT INTO {}_outbox (stream, seq, event_id, kind, at, version, payload, traceparent, channels, put_at) \
-             VALUES {}",
+            "INSERT INTO {}_outbox (stream, seq, event_id, kind, at, version, payload, latest_key, traceparent, \
+             channels, put_at) VALUES {}",
             self.domain,
             sql::list(&rows)
         );
         tx.execute(&sql, rows.as_flattened()).await?;
         Ok(())
+    }
+
+    /// What is missing of an event that was put before: a letter for each of its channels for which it was not, under an id
+    /// of its own, that a repeat has, too. The caller holds a lock under which all of the event's repeats come.
+    pub async fn missing(&self, tx: &mut Transaction, letter: &Letter) -> Result<Vec<Letter>, sqlx::Error> {
+        let Letter { stream, event, channels } = letter;
+        let ids: Vec<EventId> = channels.iter().map(|channel| again(&event.id, channel)).collect();
+        let known: Vec<[Value<'_>; 1]> =
+            std::iter::once(&event.id).chain(&ids).map(|id| [id.as_str().into()]).collect();
+        let sql = format!(
+            "SELECT channels FROM {}_outbox WHERE event_id IN (VALUES {})",
+            self.domain,
+            sql::list(&known)
+        );
+        let mut told = Vec::new();
+        for row in tx.rows(&sql, known.as_flattened()).await? {
+            told.extend(row.text("channels")?.split(' ').filter_map(named));
+        }
+        let missing = channels
+            .iter()
+            .zip(ids)
+            .filter(|(channel, _)| !told.contains(channel))
+            .map(|(channel, id)| Letter {
+                stream: stream.clone(),
+                event: Event { id, ..event.clone() },
+                channels: vec![channel.clone()],
+            })
+            .collect();
+        Ok(missing)
     }
 
     /// Takes the next numbers of the letters' streams; the last of each. Also locks the streams until the commit, so
@@ -222,12 +252,21 @@ impl Outbox {
         }
     }
 
-    /// Where an event was told; `None` if it waits or was never put.
-    pub async fn places(&self, event: &EventId) -> Result<Option<Vec<Place>>, sqlx::Error> {
-        let sql = format!("SELECT kept FROM {}_outbox WHERE event_id = $1", self.domain);
-        let rows = self.database.rows(&sql, &[event.as_str().into()]).await?;
-        let kept = rows.first().map(|row| row.maybe_text("kept")).transpose()?.flatten();
-        Ok(kept.map(|text| read_places(&text)))
+    /// Where an event was told so far. `later`: channels for which it may have been put later ([`Outbox::missing`]).
+    pub async fn places(&self, event: &EventId, later: &[Channel]) -> Result<Vec<Place>, sqlx::Error> {
+        let ids: Vec<EventId> = later.iter().map(|channel| again(event, channel)).collect();
+        let ids: Vec<[Value<'_>; 1]> =
+            std::iter::once(event).chain(&ids).map(|id| [id.as_str().into()]).collect();
+        let sql = format!(
+            "SELECT kept FROM {}_outbox WHERE kept IS NOT NULL AND event_id IN (VALUES {}) ORDER BY seq",
+            self.domain,
+            sql::list(&ids)
+        );
+        let mut places = Vec::new();
+        for row in self.database.rows(&sql, ids.as_flattened()).await? {
+            places.extend(read_places(&row.text("kept")?));
+        }
+        Ok(places)
     }
 
     /// Streams in which something waits that was put before a moment, the longest waiting first.
@@ -264,6 +303,11 @@ impl Outbox {
         }
         Ok(failed)
     }
+}
+
+/// The id under which a channel is told of an event that others were told of before.
+fn again(event: &EventId, channel: &Channel) -> EventId {
+    EventId::derived(&["again", event.as_str(), channel.as_str()])
 }
 
 /// Describes the metrics of all outboxes.

@@ -29,6 +29,8 @@ platepal_settings::settings! {
         chat_url: Option<Url> = "REALTIME_CHAT_URL", optional;
         /// Where the notifications domain answers, for processes that do not run it, e.g. `http://notifications:50051`.
         notifications_url: Option<Url> = "REALTIME_NOTIFICATIONS_URL", optional;
+        /// Where the menus domain answers, for processes that do not run it, e.g. `http://menus:50051`.
+        menus_url: Option<Url> = "REALTIME_MENUS_URL", optional;
         /// How long one gRPC call may take, whatever deadline its caller asked for.
         grpc_timeout: Duration = "REALTIME_GRPC_TIMEOUT", default "10s", bound { unit: "time", full: "the caller gets DEADLINE_EXCEEDED and may repeat with the same event id", metric: "realtime_grpc_requests_total" };
         /// The largest gRPC message; a full batch of the largest events fits.
@@ -52,6 +54,7 @@ impl Settings {
             Domain::Tracking => self.tracking_url.as_ref(),
             Domain::Chat => self.chat_url.as_ref(),
             Domain::Notifications => self.notifications_url.as_ref(),
+            Domain::Menus => self.menus_url.as_ref(),
         }
     }
 

@@ -9,7 +9,10 @@
 
 use platepal_events::Timestamp;
 
-use crate::{Database, sql::Transaction};
+use crate::{
+    Database,
+    sql::{self, Transaction, Value},
+};
 
 /// Something that becomes due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,12 +45,33 @@ impl Timers {
         subject: &str,
         timers: &[(&str, Timestamp)],
     ) -> Result<(), sqlx::Error> {
-        let sql = format!("DELETE FROM {}_timers WHERE subject = $1", self.domain);
-        tx.execute(&sql, &[subject.into()]).await?;
-        let sql = format!("INSERT INTO {}_timers (subject, name, due_at) VALUES ($1, $2, $3)", self.domain);
-        for (name, due_at) in timers {
-            tx.execute(&sql, &[subject.into(), (*name).into(), due_at.micros().into()]).await?;
+        self.replace_all(tx, &[(subject, timers)]).await
+    }
+
+    /// Makes these the only timers of their subjects: at most 1,000 of each.
+    pub async fn replace_all(
+        &self,
+        tx: &mut Transaction,
+        subjects: &[(&str, &[(&str, Timestamp)])],
+    ) -> Result<(), sqlx::Error> {
+        let names: Vec<[Value<'_>; 1]> = subjects.iter().map(|(subject, _)| [(*subject).into()]).collect();
+        if names.is_empty() {
+            return Ok(());
         }
+        let sql =
+            format!("DELETE FROM {}_timers WHERE subject IN (VALUES {})", self.domain, sql::list(&names));
+        tx.execute(&sql, names.as_flattened()).await?;
+        let timers =
+            subjects.iter().flat_map(|(subject, timers)| timers.iter().map(move |own| (*subject, own)));
+        let rows: Vec<[Value<'_>; 3]> = timers
+            .map(|(subject, (name, due_at))| [subject.into(), (*name).into(), due_at.micros().into()])
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let sql =
+            format!("INSERT INTO {}_timers (subject, name, due_at) VALUES {}", self.domain, sql::list(&rows));
+        tx.execute(&sql, rows.as_flattened()).await?;
         Ok(())
     }
 

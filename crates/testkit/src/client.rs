@@ -2,8 +2,9 @@
 
 use platepal_proto::v1::{
     chat_service_client::ChatServiceClient, events_service_client::EventsServiceClient,
-    notifications_service_client::NotificationsServiceClient, orders_service_client::OrdersServiceClient,
-    sessions_service_client::SessionsServiceClient, tracking_service_client::TrackingServiceClient,
+    menus_service_client::MenusServiceClient, notifications_service_client::NotificationsServiceClient,
+    orders_service_client::OrdersServiceClient, sessions_service_client::SessionsServiceClient,
+    tracking_service_client::TrackingServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -73,6 +74,11 @@ impl Clients {
     /// `NotificationsService`.
     pub fn notifications(&self) -> NotificationsServiceClient<InterceptedService<Channel, ApiKey>> {
         NotificationsServiceClient::with_interceptor(self.channel(), self.key())
+    }
+
+    /// `MenusService`.
+    pub fn menus(&self) -> MenusServiceClient<InterceptedService<Channel, ApiKey>> {
+        MenusServiceClient::with_interceptor(self.channel(), self.key())
     }
 
     /// `SessionsService`.

@@ -20,7 +20,7 @@ const API_KEY: &str = "tests=a-key-of-tests-and-of-nothing-else";
 const ORIGIN: &str = "http://localhost:3000";
 
 /// Every domain that has a process of its own. A new domain is one more name.
-const DOMAINS: &[&str] = &["orders", "tracking", "chat", "notifications"];
+const DOMAINS: &[&str] = &["orders", "tracking", "chat", "notifications", "menus"];
 
 /// How the tier runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,8 @@ impl Role {
     pub const TRACKING: Self = Self::Domain("tracking");
     /// The notifications domain.
     pub const NOTIFICATIONS: Self = Self::Domain("notifications");
+    /// The menus domain.
+    pub const MENUS: Self = Self::Domain("menus");
     /// The chat domain.
     pub const CHAT: Self = Self::Domain("chat");
 

@@ -64,7 +64,7 @@ impl Domain for Tracking {
     }
 
     async fn snapshot(&self, _: &Channel) -> Result<Snapshot, Status> {
-        Ok(Snapshot { state: None })
+        Ok(Snapshot::NONE)
     }
 
     async fn grant(

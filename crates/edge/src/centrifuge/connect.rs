@@ -66,11 +66,12 @@ impl Session {
         let Some(client) = &mut self.client else { return };
         client.phase = Phase::Connected;
         let sessions = &self.edge.sessions;
+        let is_anonymous = user.principal.is_anonymous();
         let mut answer = ConnectResult {
             client: sessions.client_name(user.registration.id()),
             version: VERSION.to_owned(),
-            expires: true,
-            ttl: seconds_until(user.principal.renew_at, now),
+            expires: !is_anonymous,
+            ttl: if is_anonymous { 0 } else { seconds_until(user.principal.renew_at, now) },
             time: now.micros() / 1_000,
             ..ConnectResult::default()
         };
@@ -96,7 +97,10 @@ impl Session {
 impl Connecting {
     async fn attempt(self, request: ConnectRequest) -> Result<Connected, Refusal> {
         let edge = &self.edge;
-        let principal = edge.verifier.verify(&request.token, edge.clock.now()).await.map_err(refused)?;
+        let principal = match edge.anonymous(&request.token) {
+            Some(anybody) => anybody,
+            None => edge.verifier.verify(&request.token, edge.clock.now()).await.map_err(refused)?,
+        };
         let registration = opening::register(
             edge,
             &principal,

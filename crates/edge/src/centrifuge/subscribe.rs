@@ -15,10 +15,10 @@ use super::{
 use crate::{
     Edge,
     close::Code,
-    codec::{Encoded, Wire, data, publication},
+    codec::{Encoded, Wire, publication},
     hub::{FromZero, LogPage, Membership, Page, Reader, unavailable},
     queue::{Outgoing, Queue},
-    session::{Announced, PAGE_FRAMES, Role, Session, Subscription, User, snapshot},
+    session::{Announced, PAGE_FRAMES, Role, Session, Subscription, User},
     sessions::ClientId,
 };
 
@@ -234,6 +234,19 @@ impl Joining {
             true => self.recover(channel, &membership, &head, request).await?,
             false => None,
         };
+        if recovered.is_none() && request.recover && request.flag & FLAG_RECOVER_OR_FAIL != 0 {
+            return Err(error(112).into());
+        }
+        let state = match recovered {
+            Some(_) if !channel.kind().changes_by_values() => None,
+            _ => edge.snapshots.get(channel, &head).await.map_err(|close| of_close(&close))?,
+        };
+        if let Some(state) = &state {
+            result.data = state.data();
+            if let Some(values) = state.values() {
+                membership.has_values(values.clone());
+            }
+        }
         let cursor = match recovered {
             Some((entries, cursor)) => {
                 result.recovered = true;
@@ -242,17 +255,8 @@ impl Joining {
                 result.publications = entries.iter().map(|own| publication(&own.entry, spelling)).collect();
                 cursor
             }
-            None if request.recover && request.flag & FLAG_RECOVER_OR_FAIL != 0 => {
-                return Err(error(112).into());
-            }
             None => {
-                let state = snapshot(edge, channel, &head).await.map_err(|close| of_close(&close))?;
-                if let Some((event, offset)) = &state {
-                    result.data = data(event, edge.settings.spelling());
-                    result.offset = *offset;
-                } else {
-                    result.offset = head.offset;
-                }
+                result.offset = state.map_or(head.offset, |state| state.from.offset);
                 result.offset
             }
         };

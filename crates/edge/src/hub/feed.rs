@@ -74,6 +74,8 @@ pub(crate) struct Reader {
     stage: Stage,
     /// The newest values that it was given are those of this version.
     latest_version: u64,
+    /// It has the values up to here, in the state that it was given.
+    values: Option<Position>,
     /// It has the log up to here, which may be beyond what was told here: it was read from the log, or was told
     /// by another edge.
     upto: u64,
@@ -82,7 +84,16 @@ pub(crate) struct Reader {
 impl Reader {
     pub fn new(queue: &Arc<Queue>, client: ClientId, wire: Wire) -> Self {
         let queue = Arc::clone(queue);
-        Self { queue, client, wire, join_leave: false, stage: Stage::Attached, latest_version: 0, upto: 0 }
+        Self {
+            queue,
+            client,
+            wire,
+            join_leave: false,
+            stage: Stage::Attached,
+            latest_version: 0,
+            values: None,
+            upto: 0,
+        }
     }
 }
 
@@ -187,6 +198,13 @@ impl Feed {
         Some((number, head))
     }
 
+    /// The reader has a state with the channel's values up to here.
+    pub fn has_values(&self, reader: u64, upto: Position) {
+        if let Some(reader) = self.state.lock().readers.get_mut(&reader) {
+            reader.values = Some(upto);
+        }
+    }
+
     /// From now on the reader may take pages. Gives the newest values of now, for a reader that has the log up to
     /// an offset; newer ones come when it is live.
     pub fn start(&self, reader: u64, offset: u64) -> Vec<Outgoing> {
@@ -195,15 +213,16 @@ impl Feed {
         let Some(reader) = state.readers.get_mut(&reader) else { return Vec::new() };
         reader.stage = Stage::Behind;
         reader.latest_version = version;
-        let wire = reader.wire;
-        self.newest(&state, wire, offset)
+        let (wire, values) = (reader.wire, reader.values.clone());
+        self.newest(&state, wire, offset, values.as_ref())
     }
 
-    /// All newest values, for a reader that has the log up to an offset.
-    fn newest(&self, state: &State, wire: Wire, offset: u64) -> Vec<Outgoing> {
+    /// All newest values, for a reader that has the log up to an offset; without those that are in its state.
+    fn newest(&self, state: &State, wire: Wire, offset: u64, has: Option<&Position>) -> Vec<Outgoing> {
         let Some(ring) = &state.ring else { return Vec::new() };
         let place = Position { offset, ..ring.head().clone() };
-        let mut latest: Vec<&Arc<Encoded>> = state.latest.values().collect();
+        let is_new = |own: &&Arc<Encoded>| !has.is_some_and(|has| own.entry.position.is_within(has));
+        let mut latest: Vec<&Arc<Encoded>> = state.latest.values().filter(is_new).collect();
         latest.sort_by_key(|encoded| encoded.entry.position.offset);
         let placed = latest.into_iter().map(|own| match own.is_placed_at(&place) {
             // Where nothing but values is told, as on a map, each is encoded once for all newcomers.
@@ -239,10 +258,14 @@ impl Feed {
         }
         let mut told = 0;
         let version = state.latest_version;
-        let offset = encoded.entry.position.offset;
+        let position = &encoded.entry.position;
         for reader in state.readers.values_mut().filter(|reader| reader.stage == Stage::Live) {
             reader.latest_version = version;
-            if !is_latest && offset <= reader.upto {
+            let has = match is_latest {
+                true => reader.values.as_ref().is_some_and(|values| position.is_within(values)),
+                false => position.offset <= reader.upto,
+            };
+            if has {
                 continue;
             }
             reader.queue.push(self.outgoing(&encoded, reader.wire, true));
@@ -294,8 +317,8 @@ impl Feed {
         reader.stage = Stage::Live;
         reader.upto = after;
         let has_all = std::mem::replace(&mut reader.latest_version, version) == version;
-        let wire = reader.wire;
-        Page::Live(if has_all { Vec::new() } else { self.newest(&state, wire, after) })
+        let (wire, values) = (reader.wire, reader.values.clone());
+        Page::Live(if has_all { Vec::new() } else { self.newest(&state, wire, after, values.as_ref()) })
     }
 
     /// As [`Feed::page`], and changes nothing.

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What whoever has a link is told that wants more than to look.
-pub(crate) const ONLY_READS: &str = "this link only shows a delivery; sign in to do more";
+pub(crate) const ONLY_READS: &str = "sign in to do this; a link, and whoever is not signed in, can only read";
 
 /// The order of one connection's questions. Small, as most connections ask nothing.
 #[derive(Debug, Default)]
@@ -110,7 +110,7 @@ impl Session {
         let feed = self.subscriptions.first().map(|subscription| subscription.channel.kind());
         let user = self.user.as_deref().cloned();
         let (Some(feed), Some(user)) = (feed, user) else { return };
-        if user.principal.shared_delivery().is_some() {
+        if user.principal.only_reads() {
             return self.answer(platepal::error(ONLY_READS), "refused");
         }
         match platepal::read(text, feed) {

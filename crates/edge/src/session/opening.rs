@@ -6,7 +6,7 @@ use platepal_auth::{Principal, TokenError};
 use platepal_events::{Channel, EventId, Position};
 use smallvec::SmallVec;
 
-use super::{Role, Subscription, User, snapshot};
+use super::{Role, Subscription, User};
 use crate::{
     Edge,
     close::{Close, Code},
@@ -59,7 +59,10 @@ pub(crate) async fn open(
 async fn attempt(edge: &Edge, arrival: &Arrival, queue: &Arc<Queue>, wire: Wire) -> Result<Opened, Close> {
     let Arrival { channel, token, since, address } = arrival;
     let token = token.as_deref().unwrap_or_default();
-    let principal = edge.verifier.verify(token, edge.clock.now()).await.map_err(refused)?;
+    let principal = match edge.anonymous(token) {
+        Some(anybody) if channel.kind().is_public() => anybody,
+        _ => edge.verifier.verify(token, edge.clock.now()).await.map_err(refused)?,
+    };
     // Before the question of access, so that a revocation in the meantime finds this socket.
     let protocol = if wire == Wire::PlatePalSocket { "platepal" } else { "events" };
     let registration = register(edge, &principal, protocol, *address, None, queue)?;
@@ -96,6 +99,13 @@ async fn attempt(edge: &Edge, arrival: &Arrival, queue: &Arc<Queue>, wire: Wire)
     })
 }
 
+impl Edge {
+    /// Somebody who is not signed in, if who has no token may be that.
+    pub(crate) fn anonymous(&self, token: &str) -> Option<Principal> {
+        (token.is_empty() && self.settings.anonymous).then(Principal::anonymous)
+    }
+}
+
 /// Enters a connection of a user; the error is what to close with.
 pub(crate) fn register(
     edge: &Edge,
@@ -124,7 +134,8 @@ pub(crate) fn refused(why: TokenError) -> Close {
     code.because(why.to_string())
 }
 
-/// The offset after which the client goes on. A channel with a snapshot gives it to whoever has no place in it.
+/// The offset after which the client goes on. A channel with a snapshot gives it to whoever has no place in it; one whose
+/// state changes by values, to all.
 async fn start(
     edge: &Edge,
     channel: &Channel,
@@ -139,11 +150,19 @@ async fn start(
         Some(Ok(id)) => membership.find(&id).await?,
         Some(Err(_)) | None => None,
     };
-    if let Some(offset) = known {
+    if let Some(offset) = known
+        && !channel.kind().changes_by_values()
+    {
         return Ok(offset);
     }
-    if let Some((event, offset)) = snapshot(edge, channel, head).await? {
-        first.push(Outgoing::plain(wire.event(&event, &event.id, edge.settings.spelling())));
+    if let Some(state) = edge.snapshots.get(channel, head).await? {
+        first.push(Outgoing::plain(state.frame(wire)));
+        if let Some(values) = state.values() {
+            membership.has_values(values.clone());
+        }
+        return Ok(known.unwrap_or(state.from.offset));
+    }
+    if let Some(offset) = known {
         return Ok(offset);
     }
     // A channel that could have a snapshot and has none yet starts now.

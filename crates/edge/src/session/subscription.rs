@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use metrics::counter;
 use platepal_auth::Principal;
-use platepal_events::{Channel, Event, EventId, Position};
+use platepal_events::{Channel, EventId, Position};
 use tokio::time::Instant;
 
 use super::{Announced, Outcome, PAGE_FRAMES, Work};
 use crate::{
     Edge,
-    close::{Close, Code},
+    close::Code,
     codec::Encoded,
     hub::{FromZero, Membership},
     queue::Outgoing,
@@ -88,29 +88,4 @@ impl Subscription {
             Outcome::Rechecked(channel, verdict)
         })
     }
-}
-
-/// A channel's state for a newcomer, and the offset after which to go on. The reader is attached already, so
-/// what happens while the owner is asked is in the ring, after the state's position or before it.
-pub(crate) async fn snapshot(
-    edge: &Edge,
-    channel: &Channel,
-    head: &Position,
-) -> Result<Option<(Event, u64)>, Close> {
-    if !channel.kind().has_snapshot() {
-        return Ok(None);
-    }
-    counter!("realtime_edge_snapshots_total").increment(1);
-    let unavailable = |why: String| {
-        tracing::warn!(%channel, why, "no snapshot");
-        Code::TryAgain.because("the feed is not available now; try again later")
-    };
-    let answer = edge.owners.snapshot(channel).await.map_err(|why| unavailable(why.message().to_owned()))?;
-    let Some((event, position)) = answer else { return Ok(None) };
-    let position = Position::from(position);
-    if position.offset > 0 && position.epoch != head.epoch {
-        return Err(unavailable("its position is of another epoch".to_owned()));
-    }
-    let event = Event::parse(event, edge.clock.now()).map_err(|why| unavailable(why.to_string()))?;
-    Ok(Some((event, position.offset)))
 }

@@ -200,21 +200,25 @@ async fn an_order_starts_with_its_state_and_goes_on_without_gap_or_repeat() {
     house.publish("order:5", &event("e-1")).await;
     let position = house.publish("order:5", &event("e-2")).await;
     let state = event("state");
-    let snapshot = Snapshot { state: Some((state, position)) };
+    let snapshot = Snapshot { state: Some((state, position)), values: None };
     house.rules.snapshots.lock().unwrap().insert("order:5".into(), snapshot);
     // Later than the snapshot, before the socket: it must come, from the log.
     house.publish("order:5", &event("e-3")).await;
     let mut socket = house.connect("/ws/order/5", 7).open().await;
-    assert_eq!(id(&socket.json().await), "state");
+    let first = socket.json().await;
+    assert_eq!(first["data"]["id"], "state");
     assert_eq!(id(&socket.json().await), "e-3");
     house.publish("order:5", &event("e-4")).await;
     assert_eq!(id(&socket.json().await), "e-4");
     // A client that has a place in the feed needs no state.
     let mut back = house.connect_since("/ws/order/5", 7, "e-3").open().await;
     assert_eq!(id(&back.json().await), "e-4");
+    // Nor one that saw nothing after its state.
+    let mut early = house.connect_since("/ws/order/5", 7, &id(&first)).open().await;
+    assert_eq!(id(&early.json().await), "e-3");
     // One whose place nobody knows does.
-    let mut lost = house.connect_since("/ws/order/5", 7, "state").open().await;
-    assert_eq!(id(&lost.json().await), "state");
+    let mut lost = house.connect_since("/ws/order/5", 7, "unknown").open().await;
+    assert_eq!(lost.json().await["data"]["id"], "state");
 }
 
 #[tokio::test]

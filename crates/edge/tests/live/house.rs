@@ -36,6 +36,7 @@ pub struct Rules {
     pub verdicts: Mutex<HashMap<(String, String), Verdict>>,
     pub snapshots: Mutex<HashMap<String, Snapshot>>,
     pub questions: AtomicUsize,
+    pub snapshots_asked: AtomicUsize,
     /// What was called or sent, by whom; in the order in which it came.
     pub asked: Mutex<Vec<(String, String, Value)>>,
     /// A question is answered when it gets one of these; without end unless a test takes them.
@@ -51,6 +52,7 @@ impl Default for Rules {
             verdicts: Mutex::default(),
             snapshots: Mutex::default(),
             questions: AtomicUsize::default(),
+            snapshots_asked: AtomicUsize::default(),
             asked: Mutex::default(),
             answers: Semaphore::new(Semaphore::MAX_PERMITS),
             open_max: AtomicUsize::default(),
@@ -93,8 +95,9 @@ impl Domain for Rules {
     }
 
     async fn snapshot(&self, channel: &Channel) -> Result<Snapshot, Status> {
+        self.snapshots_asked.fetch_add(1, Ordering::SeqCst);
         let snapshots = self.snapshots.lock().unwrap();
-        Ok(snapshots.get(channel.as_str()).cloned().unwrap_or(Snapshot { state: None }))
+        Ok(snapshots.get(channel.as_str()).cloned().unwrap_or(Snapshot::NONE))
     }
 
     async fn send(&self, sender: &Sender, channel: &Channel, data: Bytes) -> Result<(), Status> {
@@ -268,13 +271,13 @@ pub fn sized(id: &str, bytes: usize) -> Event {
 }
 
 pub fn rider_location(key: &str, eta_minutes: u32) -> Event {
-    let payload = serde_json::json!({ "eta_minutes": eta_minutes }).to_string();
-    parse(v1::Event {
-        r#type: "rider_location".into(),
-        key: key.into(),
-        payload: payload.into(),
-        ..Default::default()
-    })
+    value("rider_location", key, &serde_json::json!({ "eta_minutes": eta_minutes }))
+}
+
+/// A value of the *latest* class.
+pub fn value(kind: &str, key: &str, data: &Value) -> Event {
+    let payload = data.to_string();
+    parse(v1::Event { r#type: kind.into(), key: key.into(), payload: payload.into(), ..Default::default() })
 }
 
 pub fn revoked(user: u64, channel: &str) -> Event {

@@ -82,7 +82,7 @@ async fn whoever_has_a_link_can_only_look() {
             break frame;
         }
     };
-    assert!(answer["message"].as_str().unwrap().contains("only shows a delivery"), "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains("can only read"), "{answer}");
     let mut client = Client::with(&house, json!({ "token": token })).await;
     assert_eq!(client.connected["subs"], json!(null), "{}", client.connected);
     let reply = client.subscribe(json!({ "channel": "track:5012" })).await;

@@ -11,6 +11,7 @@ mod house;
 mod limits;
 mod links;
 mod maps;
+mod menus;
 mod polling;
 mod replay;
 mod streams;

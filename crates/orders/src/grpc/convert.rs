@@ -1,6 +1,6 @@
 //! From an `OrderUpdate` to an update, with a clear error for each field; and from an order to its message.
 
-use platepal_events::{Channel, ChannelKind, Event, Timestamp};
+use platepal_events::{Channel, ChannelKind, Event, Stamp, Timestamp};
 use platepal_proto::v1;
 use platepal_service::grpc::invalid;
 use serde_json::Value;
@@ -9,8 +9,8 @@ use tonic::Status;
 use crate::{
     rules::{
         envelope::ORDER_BYTES_MAX,
-        order::{Learned, Stamp, Update},
-        recognise::{VERSION_MAX, digest},
+        order::{Learned, Update},
+        recognise::digest,
         status::{Status as OrderStatus, Way},
     },
     store::Read,
@@ -69,8 +69,8 @@ pub(super) fn update(
     if !matches!(serde_json::from_str(&payload), Ok(Value::Object(_))) {
         return Err(invalid("update.payload", "must be a JSON object"));
     }
-    if message.version > VERSION_MAX {
-        return Err(invalid("update.version", format!("must be at most {VERSION_MAX}")));
+    if message.version > Stamp::VERSION_MAX {
+        return Err(invalid("update.version", format!("must be at most {}", Stamp::VERSION_MAX)));
     }
     if message.sla_minutes > SLA_MINUTES_MAX {
         return Err(invalid("update.sla_minutes", format!("must be at most {SLA_MINUTES_MAX}, a week")));

@@ -1,25 +1,9 @@
 //! An update meets the order that is held.
 
-use platepal_events::{Event, Timestamp};
+use platepal_events::{Event, Stamp, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::status::{Status, Way};
-
-/// Where an update stands among the updates of its order: by the caller's version where both have one, else by
-/// when it happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Stamp {
-    /// The caller's; 0: it keeps none.
-    pub(crate) version: u64,
-    /// Microseconds since 1970.
-    pub(crate) at: i64,
-}
-
-impl Stamp {
-    fn is_before(self, other: Self) -> bool {
-        if self.version > 0 && other.version > 0 { self.version < other.version } else { self.at < other.at }
-    }
-}
 
 /// An id that was learned, and from which update: a late one must not undo a newer one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use platepal_events::{Channel, ChannelKind, Event, Timestamp};
+use platepal_events::{Channel, ChannelKind, Event, Stamp, Timestamp};
 use serde_json::{Value, value::RawValue};
 use uuid::Uuid;
 
 use super::{
-    order::{Stamp, Update},
+    order::Update,
     status::{Status, Way},
 };
 
@@ -60,7 +60,7 @@ pub(crate) fn recognise(event: &Event, channels: &[Channel]) -> Option<Update> {
         verbatim: true,
         status,
         way: ["order_type", "type"].into_iter().find_map(|name| Way::from_word(&text(order.get(name)?)?)),
-        stamp: Stamp { version: version.unwrap_or(0).min(VERSION_MAX), at: at.micros() },
+        stamp: Stamp { version: version.unwrap_or(0).min(Stamp::VERSION_MAX), at: at.micros() },
         customer: person(["customer", "customer_id"], ChannelKind::Customer),
         restaurant: person(["restaurant", "restaurant_id"], ChannelKind::Restaurant),
         rider: person(["rider", "rider_id"], ChannelKind::Rider),
@@ -71,9 +71,6 @@ pub(crate) fn recognise(event: &Event, channels: &[Channel]) -> Option<Update> {
         sla_minutes: None,
     })
 }
-
-/// The largest version: what the databases can hold, and far from overflow.
-pub(crate) const VERSION_MAX: u64 = i64::MAX as u64 / 2;
 
 /// Equal for equal content, however its JSON is spaced and ordered.
 pub(crate) fn digest(status: Status, payload: &str, ids: &[&str]) -> String {

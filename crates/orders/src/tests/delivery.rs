@@ -13,6 +13,7 @@ on_both! {
     a_repeat_after_a_restart_answers_the_first_places
     without_a_bus_the_caller_is_told_that_it_is_kept
     one_change_sent_to_two_groups_reaches_both_once
+    one_event_sent_to_two_groups_reaches_both_once_unless_the_order_moved_on
     a_generic_event_passes_byte_for_byte_and_an_older_one_is_not_told
     an_event_that_was_told_long_ago_but_not_marked_is_not_told_again
 }
@@ -128,6 +129,30 @@ async fn one_change_sent_to_two_groups_reaches_both_once(world: World) {
     for name in ["customer:7", "restaurant:12", "order:5012"] {
         assert_eq!(world.told_types(name).await, ["order.updated"], "{name}");
     }
+}
+
+async fn one_event_sent_to_two_groups_reaches_both_once_unless_the_order_moved_on(world: World) {
+    let orders = world.replica().await;
+    let payload = r#"{"id":5012,"status":"READY","version":4}"#;
+    for (group, outcome) in [
+        ("customer_7", v1::Outcome::Published),
+        ("restaurant_12", v1::Outcome::Published),
+        ("restaurant_12", v1::Outcome::Duplicate),
+        ("customer_7", v1::Outcome::Duplicate),
+    ] {
+        let told = orders.publish(event("a", "order_updated", payload), vec![channel(group)]).await.unwrap();
+        assert_eq!(told.outcome(), outcome, "{group}: {}", told.note);
+        let own = told.kept.iter().filter(|kept| kept.channel == channel(group).to_string());
+        assert_eq!(own.count(), 1, "{group}: {:?}", told.kept);
+    }
+    for name in ["customer:7", "restaurant:12", "order:5012"] {
+        assert_eq!(world.told_types(name).await, ["order.updated"], "{name}");
+    }
+    let newer = r#"{"id":5012,"status":"DELIVERED","version":5}"#;
+    orders.publish(event("b", "order_updated", newer), vec![channel("customer_7")]).await.unwrap();
+    let late = orders.publish(event("a", "order_updated", payload), vec![channel("admin")]).await.unwrap();
+    assert_eq!((late.outcome(), late.kept.len()), (v1::Outcome::Superseded, 0));
+    assert!(world.told("admin").await.is_empty());
 }
 
 async fn a_generic_event_passes_byte_for_byte_and_an_older_one_is_not_told(world: World) {

@@ -39,7 +39,7 @@ async fn table(folder: &Path) -> anyhow::Result<String> {
         ("REALTIME_DRAIN_TIME", "1s"),
     ]);
     let roles = Role::all_if_empty(&[]);
-    let running = Running::start(Configuration::read(reader, &roles)?, &roles, None).await?;
+    let running = Running::start(&Configuration::read(reader, &roles)?, &roles, None).await?;
     let table = running.metrics().reference();
     running.drain().await;
     Ok(table)

@@ -19,6 +19,7 @@ mod healing;
 mod hostile;
 mod http_api;
 mod logs;
+mod menus;
 mod metrics;
 mod notifications;
 mod orders;

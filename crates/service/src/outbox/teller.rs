@@ -3,14 +3,14 @@
 //! Invariant: an event is marked only after the bus has it, and one of a stream only after those before it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::future::join_all;
 use platepal_bus::Bus;
-use platepal_events::{Channel, Event, Position, Timestamp, millis};
+use platepal_events::{Channel, Class, Event, Position, Timestamp, millis};
 use tracing::{Instrument, Span};
 
 use super::{CHUNK_EVENTS, OutboxError, Place, named};
@@ -21,8 +21,7 @@ use crate::{
 };
 
 /// What [`Teller::tell`] reads.
-const ROW: &str =
-    "o.stream, o.seq, o.event_id, o.kind, o.at, o.version, o.payload, o.traceparent, o.channels, o.put_at";
+const ROW: &str = "o.stream, o.seq, o.event_id, o.kind, o.at, o.version, o.payload, o.latest_key, o.traceparent, o.channels, o.put_at";
 /// From this age on a row may have been told longer ago than the bus remembers event ids; the log is asked.
 const DOUBTFUL_AGE: Duration = Duration::from_secs(60);
 
@@ -126,46 +125,52 @@ impl Teller {
         }
         let told = streams.iter().map(|job| {
             let rows = waiting.remove(job.stream.as_str()).unwrap_or_default();
-            async move {
-                let mut marks = Vec::with_capacity(rows.len());
-                for row in rows {
-                    match self.tell(job, row).await {
-                        Ok((seq, places)) => marks.push(Mark { stream: job.stream.clone(), seq, places }),
-                        Err(why) => return Told { marks, failed: Some(why) },
-                    }
-                }
-                Told { marks, failed: None }
-            }
+            async move { self.tell_stream(job, &rows).await }
         });
         Ok(join_all(told).await)
     }
 
-    async fn tell(&self, job: &Job, row: &Row) -> Result<(i64, Vec<Place>), OutboxError> {
-        let Job { stream, now, caller } = job;
-        let broken = |why: String| OutboxError::Row { stream: stream.to_string(), why };
-        let seq = row.int("seq")?;
-        let channels = row.text("channels")?;
-        let channels: Vec<Channel> = channels.split(' ').filter_map(named).collect();
-        let event = Event {
-            id: row.text("event_id")?.parse().map_err(|why| broken(format!("{why}")))?,
-            kind: row.text("kind")?.parse().map_err(|why| broken(format!("{why}")))?,
-            timestamp: Timestamp::from_micros(row.int("at")?),
-            version: row.text("version")?.into(),
-            payload: row.text("payload")?.into_bytes().into(),
-            key: "".into(),
-            traceparent: row.text("traceparent")?.into(),
+    /// Tells rows of one stream. Values of different keys have no order among each other, so a run of them goes to the bus
+    /// at once.
+    async fn tell_stream(&self, job: &Job, rows: &[&Row]) -> Told {
+        let mut marks = Vec::with_capacity(rows.len());
+        let waiting: Result<Vec<Waiting>, _> =
+            rows.iter().map(|row| Waiting::read(&job.stream, row)).collect();
+        // A row that does not read stops its stream: those before it are told first.
+        let (waiting, broken) = match waiting {
+            Ok(waiting) => (waiting, None),
+            Err(why) => {
+                let readable = rows.iter().map_while(|row| Waiting::read(&job.stream, row).ok());
+                (readable.collect(), Some(why))
+            }
         };
-        let age = now.millis_since(Timestamp::from_micros(row.int("put_at")?));
-        let doubtful = age >= millis(DOUBTFUL_AGE);
+        for run in runs(&waiting) {
+            let told = join_all(run.iter().map(|waiting| self.tell(job, waiting))).await;
+            for (waiting, places) in run.iter().zip(told) {
+                match places {
+                    Ok(places) => marks.push(Mark { stream: job.stream.clone(), seq: waiting.seq, places }),
+                    Err(why) => return Told { marks, failed: Some(why) },
+                }
+            }
+        }
+        Told { marks, failed: broken }
+    }
+
+    async fn tell(&self, job: &Job, waiting: &Waiting) -> Result<Vec<Place>, OutboxError> {
+        let Job { stream, now, caller } = job;
+        let Waiting { event, channels, put_at, .. } = waiting;
+        let age = now.millis_since(*put_at);
+        // A value that is told again is the same value.
+        let doubtful = age >= millis(DOUBTFUL_AGE) && event.kind.class() == Class::Log;
         let mut places = Vec::with_capacity(channels.len());
         let mut missing = Vec::with_capacity(channels.len());
         for channel in channels {
-            match if doubtful { self.bus.find(&channel, &event.id).await? } else { None } {
+            match if doubtful { self.bus.find(channel, &event.id).await? } else { None } {
                 Some(offset) => {
-                    let epoch = self.bus.head(&channel).await?.epoch;
-                    places.push(Place { channel, position: Position { epoch, offset } });
+                    let epoch = self.bus.head(channel).await?.epoch;
+                    places.push(Place { channel: channel.clone(), position: Position { epoch, offset } });
                 }
-                None => missing.push(channel),
+                None => missing.push(channel.clone()),
             }
         }
         // The relay tells long after the call that put the event; its part of the trace is the event's.
@@ -175,13 +180,13 @@ impl Teller {
             trace::follow(&span, &event.traceparent);
             span
         });
-        let appended = self.bus.append(&missing, &event).instrument(span).await?;
+        let appended = self.bus.append(&missing, event).instrument(span).await?;
         let new = missing.into_iter().zip(appended);
         places.extend(new.map(|(channel, appended)| Place { channel, position: appended.position }));
         metrics::counter!("realtime_outbox_told_total", "domain" => self.domain).increment(1);
         metrics::histogram!("realtime_outbox_lag_seconds", "domain" => self.domain)
             .record(std::time::Duration::from_millis(age.max(0).unsigned_abs()));
-        Ok((seq, places))
+        Ok(places)
     }
 
     /// Writes that events were told, and up to where their streams are.
@@ -251,6 +256,48 @@ fn names<'a>(streams: &[&'a Job]) -> Vec<[Value<'a>; 1]> {
     streams.iter().map(|job| [job.stream.as_str().into()]).collect()
 }
 
+/// An event that waits.
+struct Waiting {
+    seq: i64,
+    event: Event,
+    channels: Vec<Channel>,
+    put_at: Timestamp,
+}
+
+impl Waiting {
+    fn read(stream: &Channel, row: &Row) -> Result<Self, OutboxError> {
+        let broken = |why: String| OutboxError::Row { stream: stream.to_string(), why };
+        Ok(Self {
+            seq: row.int("seq")?,
+            event: Event {
+                id: row.text("event_id")?.parse().map_err(|why| broken(format!("{why}")))?,
+                kind: row.text("kind")?.parse().map_err(|why| broken(format!("{why}")))?,
+                timestamp: Timestamp::from_micros(row.int("at")?),
+                version: row.text("version")?.into(),
+                payload: row.text("payload")?.into_bytes().into(),
+                key: row.text("latest_key")?.into(),
+                traceparent: row.text("traceparent")?.into(),
+            },
+            channels: row.text("channels")?.split(' ').filter_map(named).collect(),
+            put_at: Timestamp::from_micros(row.int("put_at")?),
+        })
+    }
+}
+
+/// Splits what waits in a stream into what can be told at once: values of different keys, or one event of the log.
+fn runs(mut waiting: &[Waiting]) -> Vec<&[Waiting]> {
+    let mut runs = Vec::new();
+    while !waiting.is_empty() {
+        let mut keys = HashSet::new();
+        let is_value = |own: &Waiting| own.event.kind.class() == Class::Latest;
+        let values = waiting.iter().take_while(|own| is_value(own) && keys.insert(&own.event.key)).count();
+        let (run, rest) = waiting.split_at(values.max(1));
+        runs.push(run);
+        waiting = rest;
+    }
+    runs
+}
+
 /// An event that was told.
 #[derive(Debug, Clone)]
 struct Mark {
@@ -265,4 +312,30 @@ fn write_places(places: &[Place]) -> String {
         .map(|place| format!("{} {} {}", place.channel, place.position.offset, place.position.epoch.as_str()))
         .collect();
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use platepal_events::{EventId, EventType};
+
+    use super::*;
+
+    #[test]
+    fn values_go_side_by_side_until_a_key_comes_again_and_events_of_the_log_alone() {
+        let waiting: Vec<Waiting> = "a b a L L c b"
+            .split(' ')
+            .zip(1..)
+            .map(|(key, seq)| {
+                let (kind, key) = if key == "L" { ("menu.updated", "") } else { ("menu_item", key) };
+                let event =
+                    Event::new(EventId::make(), EventType::named(kind), "{}", Timestamp::from_micros(0));
+                let event = Event { key: key.into(), ..event };
+                Waiting { seq, event, channels: Vec::new(), put_at: Timestamp::from_micros(0) }
+            })
+            .collect();
+        let runs: Vec<Vec<i64>> =
+            runs(&waiting).iter().map(|run| run.iter().map(|own| own.seq).collect()).collect();
+        assert_eq!(runs, [vec![1, 2], vec![3], vec![4], vec![5], vec![6, 7]]);
+    }
 }

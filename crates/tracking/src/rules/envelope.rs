@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use platepal_events::{Event, EventId, EventType, PAYLOAD_BYTES_MAX, Timestamp, WireId};
+use platepal_events::{ENVELOPE_BYTES_MAX, Event, EventId, EventType, PAYLOAD_BYTES_MAX, Timestamp, WireId};
 use serde_json::{Value, json, value::RawValue};
 
-/// What the envelope and the keys that are added may take of an event's largest payload.
-const ENVELOPE_BYTES_MAX: usize = 1024;
 /// The largest delivery or offer as JSON, in bytes.
 pub(crate) const OBJECT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - ENVELOPE_BYTES_MAX;
 
@@ -18,15 +16,11 @@ pub(crate) fn event(
     id: EventId,
     kind: EventType,
     at: Timestamp,
-    (aggregate, aggregate_id): About<'_>,
+    about: About<'_>,
     payload: &str,
     traceparent: &str,
 ) -> Event {
-    // Every part is JSON already or free of characters to escape: ids, types and moments are checked.
-    let data = format!(
-        r#"{{"event_id":"{id}","type":"{kind}","version":"1.0","timestamp":"{at}","aggregate_type":"{aggregate}","aggregate_id":"{aggregate_id}","payload":{payload}}}"#
-    );
-    Event { traceparent: traceparent.into(), ..Event::new(id, kind, data, at) }
+    Event { traceparent: traceparent.into(), ..Event::enveloped(id, kind, at, about, payload, "") }
 }
 
 /// An object with more keys behind its own; a key that it has already stays as it is. What is no object

@@ -1,0 +1,2 @@
+-- The key of a value of the *latest* class; empty: an event of the log.
+ALTER TABLE chat_outbox ADD COLUMN latest_key TEXT NOT NULL DEFAULT '';
