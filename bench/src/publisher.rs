@@ -114,7 +114,9 @@ impl Publisher {
         let Way::Grpc(clients) = &self.way else { bail!("this server has no call for batches") };
         let marks: Vec<(Feed, Mark)> = feeds.iter().map(|feed| (*feed, self.mark())).collect();
         let events = marks.iter().map(|(feed, mark)| request(*feed, *mark)).collect();
-        let call = async { clients.events().publish_batch(v1::PublishBatchRequest { events }).await };
+        let call = async {
+            clients.events().publish_batch(v1::PublishBatchRequest { events, ..Default::default() }).await
+        };
         let answer = tokio::time::timeout(TIMEOUT, call).await??.into_inner();
         for ((_, mark), result) in marks.iter().zip(answer.results) {
             match result.result.context("an event of a batch was not answered")? {

@@ -113,14 +113,19 @@ def test_signing_out_and_deactivating_close_sockets_and_a_rollback_closes_none(p
             raise RuntimeError
         client().publish("menu.updated", {"still": "open"}, f"customer:{customer.pk}")
         assert json.loads(socket.recv(timeout=20))["data"] == {"still": "open"}
+        kept = tokens("cleo")["access"]
         browser.logout()
-        assert closed(socket) == (4000, "signed out")
+        code, reason = closed(socket)
+        assert code == 4001 and "revoked" in reason
+    # Whoever has kept a token can't use it.
+    with tier.socket(path, kept) as socket:
+        assert closed(socket)[0] == 4001
     with tier.socket(path, tokens("rita")["access"]) as socket:
         assert closed(socket)[0] == 4003
     with tier.socket(f"/ws/delivery/{people['rider'].pk}", tokens("rita")["access"]) as socket:
         people["rider"].is_active = False
         people["rider"].save()
-        assert closed(socket) == (4001, "this account is not active")
+        assert closed(socket)[0] == 4001
 
 
 def test_a_grant_opens_a_feed_and_taking_it_back_closes_it(people, tier):
@@ -138,7 +143,8 @@ def test_a_grant_opens_a_feed_and_taking_it_back_closes_it(people, tier):
 
 
 def test_signing_out_works_without_a_tier(settings_of, nowhere):
-    from platepal_realtime.django.revocation import disconnect
+    from platepal_realtime.django.revocation import disconnect, sign_out
 
     settings_of(TARGET=nowhere, TIMEOUT=0.3)
+    assert sign_out(7) is False
     assert disconnect(7) is False

@@ -140,6 +140,8 @@ pub struct Principal {
     pub renew_at: Timestamp,
     /// From this moment on the token is refused: its expiry plus the leeway.
     pub expires_at: Timestamp,
+    /// When the token was issued (`iat`), if it says so.
+    pub issued_at: Option<Timestamp>,
     /// The token's own id (`jti`).
     pub token_id: Option<String>,
     /// For people (`name`).
@@ -175,6 +177,7 @@ impl Principal {
             restaurant_ids: Vec::new(),
             renew_at: never,
             expires_at: never,
+            issued_at: None,
             token_id: None,
             name: None,
             info: None,

@@ -1,5 +1,5 @@
 //! Follows what is ordered for open sessions from elsewhere, and has those concerned carry it out: grants that
-//! the domains took back, and what backends order through the gateway.
+//! the domains took back, tokens that are refused from now on, and what backends order through the gateway.
 //!
 //! What was ordered while this edge was cut off is carried out when it is back, for those sessions that were
 //! open when it was ordered. What is no longer kept by then can only have taken rights away that are asked for
@@ -8,11 +8,12 @@
 use std::{sync::Arc, time::Duration};
 
 use metrics::counter;
-use platepal_bus::{Bus, Delivery};
+use platepal_bus::{Bus, BusError, Delivery, Subscription};
 use platepal_events::{Channel, Entry, Timestamp};
 use platepal_service::{
     Gate,
     instruction::{Instruction, Whom},
+    revocation::Revocation,
 };
 
 use crate::{
@@ -44,7 +45,7 @@ pub(crate) async fn run(edge: Arc<Edge>, bus: Arc<dyn Bus>, gate: Gate) {
 async fn follow(edge: &Edge, bus: &dyn Bus, gate: &Gate) {
     let mut wait = RETRY_FIRST;
     loop {
-        match bus.subscribe(&Channel::sessions()).await {
+        match listen(edge, bus).await {
             Ok(mut subscription) => {
                 wait = RETRY_FIRST;
                 // What was said while nobody listened is not known.
@@ -62,12 +63,22 @@ async fn follow(edge: &Edge, bus: &dyn Bus, gate: &Gate) {
     }
 }
 
+/// Hears what is said from now on, and which tokens were revoked before.
+async fn listen(edge: &Edge, bus: &dyn Bus) -> Result<Subscription, BusError> {
+    let subscription = bus.subscribe(&Channel::sessions()).await?;
+    for entry in bus.latest(&Channel::sessions()).await? {
+        edge.token_revoked(&entry);
+    }
+    Ok(subscription)
+}
+
 fn hear(edge: &Edge, delivery: Delivery) {
     match delivery {
         Delivery::Reset { .. } => edge.ask_again(),
         Delivery::Entry(entry) if entry.event.kind.as_str() == "grant.revoked" => {
             edge.grant_revoked(&entry);
         }
+        Delivery::Entry(entry) if edge.token_revoked(&entry) => {}
         Delivery::Entry(entry) => match Instruction::read(&entry.event) {
             Some(Ok(instruction)) => edge.carry_out(&instruction, entry.kept_at),
             Some(Err(why)) => tracing::warn!(event = %entry.event.id, %why, "an order is left alone"),
@@ -93,6 +104,24 @@ impl Edge {
         tracing::debug!(user, %channel, "a grant was revoked");
         self.access.revoke(user.as_deref(), channel.as_str());
         self.sessions.recheck(user.as_deref(), &channel);
+    }
+
+    /// True: that is what the entry is about.
+    fn token_revoked(&self, entry: &Entry) -> bool {
+        match Revocation::read(&entry.event) {
+            None => return false,
+            Some(Err(why)) => tracing::warn!(event = %entry.event.id, %why, "its tokens are accepted"),
+            Some(Ok(revocation)) => {
+                let user = revocation.user.clone();
+                // First, so that whoever comes now is refused, and then those who are here.
+                self.revocations.hear(revocation, self.clock.now());
+                for (_, open) in self.sessions.select(&Selector { user: Some(&user), ..Selector::default() })
+                {
+                    open.queue.order(Order::CheckToken);
+                }
+            }
+        }
+        true
     }
 
     fn carry_out(&self, instruction: &Instruction, kept_at: Timestamp) {

@@ -35,6 +35,7 @@ mod owners;
 mod platepal;
 mod questions;
 mod queue;
+mod revocations;
 mod routes;
 mod session;
 mod sessions;
@@ -54,8 +55,8 @@ pub use close::Code;
 pub use settings::Settings;
 
 use crate::{
-    access::Access, admission::Entrance, http::Streams, hub::Hub, owners::Owners, sessions::Sessions,
-    snapshots::Snapshots,
+    access::Access, admission::Entrance, http::Streams, hub::Hub, owners::Owners, revocations::Revocations,
+    sessions::Sessions, snapshots::Snapshots,
 };
 
 /// The page at `/`, as HTML.
@@ -70,6 +71,7 @@ struct Edge {
     owners: Owners,
     access: Access,
     snapshots: Snapshots,
+    revocations: Revocations,
     bus: Arc<dyn Bus>,
     hub: Hub,
     sessions: Arc<Sessions>,
@@ -107,6 +109,7 @@ pub async fn run(
         owners,
         bus: Arc::clone(&parts.bus),
         hub: Hub::new(&settings, Arc::clone(&parts.bus), parts.shutdown.clone()),
+        revocations: Revocations::new(settings.revocations),
         sessions: Sessions::new(id, settings.connections_per_user_max, settings.connections_per_link_max),
         edges: parts.edges.clone(),
         streams: Streams::default(),
@@ -155,6 +158,11 @@ fn describe_metrics() {
     describe_counter!(
         "realtime_edge_instructions_total",
         "Orders from elsewhere for open sessions, by kind, and how many sessions each concerned"
+    );
+    describe_gauge!("realtime_edge_revocations", "Revoked users and tokens that are remembered");
+    describe_counter!(
+        "realtime_edge_revoked_tokens_total",
+        "Times a token was refused, or its session ended, because it was revoked"
     );
     describe_counter!("realtime_edge_messages_total", "Messages from clients, by what became of them");
     describe_counter!(

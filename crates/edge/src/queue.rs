@@ -92,6 +92,8 @@ struct State {
 pub(crate) enum Order {
     /// Ask again whether it may read its channels.
     Recheck,
+    /// Look whether its token was revoked.
+    CheckToken,
     /// The channel goes on from a place to which this connection has no way.
     Missed(Channel),
     /// Read one more channel, until a moment; for protocols that hold several.

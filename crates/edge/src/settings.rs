@@ -120,6 +120,8 @@ platepal_settings::settings! {
         linger: Duration = "REALTIME_EDGE_LINGER", default "30s", bound { unit: "time", full: "the channel's subscription is let go", metric: "realtime_edge_subscriptions" };
         /// How long an access decision is reused at most.
         access_cache_time: Duration = "REALTIME_EDGE_ACCESS_CACHE_TIME", default "60s", bound { unit: "time", full: "the owner is asked again", metric: "realtime_edge_access_total" };
+        /// Revoked users and tokens that are remembered until their tokens have expired.
+        revocations: usize = "REALTIME_EDGE_REVOCATIONS", default "100000", bound { unit: "users and tokens", full: "those whose tokens expire soonest are accepted again", metric: "realtime_edge_revocations" };
         /// Access decisions that are kept.
         access_cache_size: u64 = "REALTIME_EDGE_ACCESS_CACHE_SIZE", default "100000", bound { unit: "decisions", full: "the one used least leaves; its owner is asked again", metric: "realtime_edge_access_total" };
     }
@@ -203,6 +205,7 @@ impl Settings {
             ("REALTIME_EDGE_MESSAGES_BURST", usize::from(self.messages_burst > 0)),
             ("REALTIME_EDGE_REPLAY_FRAMES", self.replay_frames),
             ("REALTIME_EDGE_CHANNELS_MAX", self.channels_max),
+            ("REALTIME_EDGE_REVOCATIONS", self.revocations),
         ];
         for (name, _) in zeros.into_iter().filter(|(_, value)| *value == 0) {
             reader.mistake(format!("{name} must be at least 1"));

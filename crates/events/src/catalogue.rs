@@ -141,6 +141,8 @@ const KNOWN: &[Known] = &[
     log("session.subscribe", None),
     log("session.unsubscribe", None),
     log("session.refresh", None),
+    // By user, or by token.
+    latest("token.revoked", None),
     latest("edge.alive", None),
 ];
 

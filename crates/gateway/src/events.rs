@@ -24,6 +24,8 @@ use crate::{
 const READ_LIMIT_DEFAULT: u32 = 100;
 /// The most entries that one read gives.
 const READ_LIMIT_MAX: u32 = 1_000;
+/// What is said of events that were not tried.
+const KEPT_BACK: &str = "an earlier event failed; nothing was done, repeat both in their order";
 /// Entries that a tail reads from the log at once.
 const TAIL_PAGE: usize = 100;
 
@@ -111,18 +113,26 @@ impl EventsService for Events {
         &self,
         request: Request<v1::PublishBatchRequest>,
     ) -> Result<Response<v1::PublishBatchResponse>, Status> {
-        let events = request.into_inner().events;
+        let v1::PublishBatchRequest { events, ordered } = request.into_inner();
         let count = events.len();
         if count > EVENTS_PER_BATCH_MAX {
             return Err(invalid("events", format!("{count} events, the limit is {EVENTS_PER_BATCH_MAX}")));
         }
         let mut results = vec![v1::PublishResult::default(); count];
         let mut checked = Vec::with_capacity(count);
+        let mut kept_back = false;
         for (index, (mut event, result)) in events.into_iter().zip(&mut results).enumerate() {
+            if kept_back {
+                *result = problem(&Status::aborted(KEPT_BACK));
+                continue;
+            }
             stamp(&mut event);
             match self.publisher.check(event) {
                 Ok(event) => checked.push((index, event)),
-                Err(status) => *result = problem(&status),
+                Err(status) => {
+                    kept_back = ordered;
+                    *result = problem(&status);
+                }
             }
         }
         let runs = runs(&checked);
@@ -133,12 +143,20 @@ impl EventsService for Events {
                     run.iter().filter_map(|place| checked.get(*place).cloned()).collect();
                 async move {
                     let mut answers = Vec::with_capacity(events.len());
+                    let mut kept_back = false;
                     for (index, event) in events {
+                        if kept_back {
+                            answers.push((index, problem(&Status::aborted(KEPT_BACK))));
+                            continue;
+                        }
                         let result = match publisher.publish(event).await {
                             Ok(kept) => {
                                 v1::PublishResult { result: Some(v1::publish_result::Result::Kept(kept)) }
                             }
-                            Err(status) => problem(&status),
+                            Err(status) => {
+                                kept_back = ordered;
+                                problem(&status)
+                            }
                         };
                         answers.push((index, result));
                     }

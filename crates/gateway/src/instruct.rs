@@ -1,38 +1,46 @@
 //! Orders for open sessions: their form is checked here, and they are given by being kept on the bus.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use platepal_auth::UserId;
 use platepal_bus::Bus;
-use platepal_events::{Channel, Timestamp};
+use platepal_events::{Channel, Timestamp, millis};
 use platepal_proto::v1;
 use platepal_service::{
     Clock, Parts,
     grpc::{bus_status, invalid},
     instruction::{EXCEPT_MAX, Instruction, Whom},
+    revocation::Revocation,
 };
 use tonic::Status;
 use uuid::Uuid;
+
+use crate::Settings;
 
 /// The longest reason that a close frame holds, in bytes.
 const REASON_BYTES_MAX: usize = 123;
 /// The longest secret of a session, in bytes.
 const SECRET_BYTES_MAX: usize = 256;
+/// The longest id of a token, in bytes.
+const TOKEN_ID_BYTES_MAX: usize = 256;
+/// Django's clock may be ahead of ours by so much.
+const AHEAD_MILLIS_MAX: i64 = 60_000;
 
 /// Gives orders. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Instructor {
     bus: Arc<dyn Bus>,
     clock: Clock,
+    revocation_time: Duration,
 }
 
 impl Instructor {
-    pub(crate) fn new(parts: &Parts) -> Self {
+    pub(crate) fn new(settings: &Settings, parts: &Parts) -> Self {
         metrics::describe_counter!(
             "realtime_gateway_instructions_total",
             "Orders of backends for open sessions, by kind and result"
         );
-        Self { bus: parts.bus.clone(), clock: parts.clock }
+        Self { bus: parts.bus.clone(), clock: parts.clock, revocation_time: settings.revocation_time }
     }
 
     pub(crate) async fn disconnect(&self, request: v1::DisconnectRequest) -> Result<(), Status> {
@@ -54,6 +62,37 @@ impl Instructor {
             client_id(&format!("except[{index}]"), id)?;
         }
         self.give(Instruction::Disconnect { whom, code, reason, except }).await
+    }
+
+    pub(crate) async fn revoke_tokens(&self, request: v1::RevokeTokensRequest) -> Result<(), Status> {
+        let v1::RevokeTokensRequest { user_id, token_id, issued_before, until } = request;
+        user_id.parse::<UserId>().map_err(|why| invalid("user_id", why))?;
+        if token_id.len() > TOKEN_ID_BYTES_MAX {
+            return Err(invalid("token_id", format!("is longer than {TOKEN_ID_BYTES_MAX} bytes")));
+        }
+        let now = self.clock.now();
+        let moment = |field: &str, moment: Option<prost_types::Timestamp>| {
+            moment.map(Timestamp::try_from).transpose().map_err(|why| invalid(field, why))
+        };
+        let issued_before = moment("issued_before", issued_before)?.unwrap_or(now);
+        if issued_before > now.plus_millis(AHEAD_MILLIS_MAX) {
+            return Err(invalid("issued_before", "is in the future: nobody could sign in until then"));
+        }
+        let last = now.plus_millis(millis(self.revocation_time));
+        let until = moment("until", until)?.unwrap_or(last);
+        if until > last {
+            return Err(invalid(
+                "until",
+                format!(
+                    "{until} is later than revocations are kept (REALTIME_GATEWAY_REVOCATION_TIME): until {last}"
+                ),
+            ));
+        }
+        let token_id = Some(token_id).filter(|id| !id.is_empty());
+        let revocation = Revocation { user: user_id, token_id, issued_before, until };
+        let given = revocation.give(&*self.bus, now).await;
+        self.count("revoke_tokens", given.is_ok());
+        given.map_err(|why| bus_status(&why))
     }
 
     pub(crate) async fn subscribe(&self, request: v1::SubscribeRequest) -> Result<(), Status> {
@@ -93,10 +132,14 @@ impl Instructor {
     /// Returns when the order is kept.
     async fn give(&self, instruction: Instruction) -> Result<(), Status> {
         let given = instruction.give(&*self.bus, self.clock.now()).await;
-        let result = if given.is_ok() { "kept" } else { "failed" };
-        metrics::counter!("realtime_gateway_instructions_total", "kind" => instruction.word(), "result" => result)
-            .increment(1);
+        self.count(instruction.word(), given.is_ok());
         given.map_err(|why| bus_status(&why))
+    }
+
+    fn count(&self, kind: &'static str, is_kept: bool) {
+        let result = if is_kept { "kept" } else { "failed" };
+        metrics::counter!("realtime_gateway_instructions_total", "kind" => kind, "result" => result)
+            .increment(1);
     }
 }
 

@@ -37,7 +37,7 @@ pub async fn run(settings: Settings, parts: Parts, doors: Vec<Door>) -> Result<(
     );
     let gate = parts.readiness.gate("gateway");
     let bytes_max = parts.settings.grpc_message_bytes.0;
-    let (publisher, instructor) = (Publisher::new(&settings, &parts), Instructor::new(&parts));
+    let (publisher, instructor) = (Publisher::new(&settings, &parts), Instructor::new(&settings, &parts));
     let events = EventsServiceServer::new(Events::new(publisher.clone(), &settings, &parts))
         .max_decoding_message_size(bytes_max)
         .max_encoding_message_size(bytes_max);

@@ -108,6 +108,14 @@ impl SessionsService for Sessions {
         Ok(Response::new(self.edges.statuses().await))
     }
 
+    async fn revoke_tokens(
+        &self,
+        request: Request<v1::RevokeTokensRequest>,
+    ) -> Result<Response<v1::RevokeTokensResponse>, Status> {
+        self.instructor.revoke_tokens(request.into_inner()).await?;
+        Ok(Response::new(v1::RevokeTokensResponse {}))
+    }
+
     async fn disconnect(
         &self,
         request: Request<v1::DisconnectRequest>,

@@ -123,6 +123,7 @@ impl Configuration {
         self.shares.check(reader, &self.tokens);
         self.access.check(reader);
         self.traces.check(reader);
+        self.gateway.check(reader, self.bus.retention_age);
         self.orders.check(reader);
         self.chat.check(reader);
         self.notifications.check(reader, self.push.timeout);

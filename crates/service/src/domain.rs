@@ -136,6 +136,7 @@ pub fn principal_from(message: v1::Principal) -> Result<Principal, UserIdError> 
         restaurant_ids: message.restaurant_ids,
         renew_at: Timestamp::from_micros(i64::MAX),
         expires_at: Timestamp::from_micros(i64::MAX),
+        issued_at: None,
         token_id: None,
         name: None,
         info: None,

@@ -23,6 +23,7 @@ pub mod learning;
 mod metrics;
 pub mod outbox;
 mod readiness;
+pub mod revocation;
 mod settings;
 mod shutdown;
 pub mod sql;

@@ -68,6 +68,9 @@ impl Session {
             Ok(Refreshed::Channel(_)) => return,
             Err(refusal) => return self.refused(id, refusal),
         };
+        if let Err(close) = self.edge.revocations.check(&principal) {
+            return self.close(&close);
+        }
         let ttl = seconds_until(principal.renew_at, self.edge.clock.now());
         let Some(registration) = self.user.as_ref().map(|user| Arc::clone(&user.registration)) else {
             return;

@@ -126,7 +126,10 @@ pub(crate) fn register(
         secret,
         queue: Arc::clone(queue),
     };
-    edge.sessions.register(open).ok_or_else(|| Code::TooMany.into())
+    let registration = edge.sessions.register(open).ok_or(Code::TooMany)?;
+    // After it was entered: a revocation either finds it or is found.
+    edge.revocations.check(principal)?;
+    Ok(registration)
 }
 
 pub(crate) fn refused(why: TokenError) -> Close {

@@ -18,6 +18,7 @@ impl Session {
         for order in orders {
             match order {
                 Order::Recheck => self.recheck(),
+                Order::CheckToken => self.check_token(),
                 Order::Missed(channel) => self.missed(&channel),
                 Order::End(close) => self.close(&close),
                 Order::ExpireAt(moment) => {
@@ -38,6 +39,13 @@ impl Session {
                     }
                 }
             }
+        }
+    }
+
+    fn check_token(&mut self) {
+        let checked = self.user.as_ref().map(|user| self.edge.revocations.check(&user.principal));
+        if let Some(Err(close)) = checked {
+            self.close(&close);
         }
     }
 

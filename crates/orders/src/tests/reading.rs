@@ -102,6 +102,7 @@ fn user(id: &str, restaurants: &[&str]) -> Principal {
         restaurant_ids: restaurants.iter().map(|id| (*id).to_owned()).collect(),
         renew_at: Clock.now().plus_millis(3_600_000),
         expires_at: Clock.now().plus_millis(3_600_000),
+        issued_at: None,
         token_id: None,
         name: None,
         info: None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use platepal_proto::v1::{self, publish_result::Result as Answer, tail_response::Item};
-use platepal_testkit::{Shape, Tier};
+use platepal_testkit::{Role, Shape, Tier};
 use serde_json::json;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -72,7 +72,7 @@ both_shapes! {
             events.push(request.clone());
             events.push(good(&["customer:7"]));
         }
-        let results = tier.grpc().events().publish_batch(v1::PublishBatchRequest { events }).await.unwrap().into_inner().results;
+        let results = tier.grpc().events().publish_batch(v1::PublishBatchRequest { events, ..Default::default() }).await.unwrap().into_inner().results;
         assert_eq!(results.len(), 2 * bad.len());
         for (pair, (_, field)) in results.chunks(2).zip(&bad) {
             let Some(Answer::Problem(problem)) = &pair[0].result else { panic!("{field}: {:?}", pair[0]) };
@@ -90,11 +90,11 @@ both_shapes! {
             channels: vec![format!("customer:{}", number % 3)],
         };
         let events: Vec<_> = (0..500).map(request).collect();
-        let too_many = v1::PublishBatchRequest { events: (0..501).map(request).collect() };
+        let too_many = v1::PublishBatchRequest { events: (0..501).map(request).collect(), ..Default::default() };
         let expected: Vec<String> = events.iter().filter(|r| r.channels[0] == "customer:1")
             .map(|r| r.event.clone().unwrap().event_id).collect();
         let mut clients = tier.grpc().events();
-        let answers = clients.publish_batch(v1::PublishBatchRequest { events }).await.unwrap().into_inner().results;
+        let answers = clients.publish_batch(v1::PublishBatchRequest { events, ..Default::default() }).await.unwrap().into_inner().results;
         assert!(answers.iter().all(|answer| matches!(answer.result, Some(Answer::Kept(_)))));
         let read = v1::ReadRequest { channel: "customer:1".into(), after: None, limit: 1000 };
         let kept: Vec<String> = clients.read(read).await.unwrap().into_inner().entries.into_iter()
@@ -176,4 +176,41 @@ async fn a_bus_that_is_away_is_unavailable_within_the_callers_deadline() {
     let status = tier.grpc().events().publish(request).await.expect_err("no bus");
     assert!(matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded), "{status}");
     assert!(status.message().contains("same event id"), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ordered_batch_keeps_back_what_comes_after_a_failure_in_the_same_channel() {
+    let mut tier =
+        Tier::builder(crate::BINARY).shape(Shape::Split).set("REALTIME_GRPC_TIMEOUT", "2s").start().await;
+    tier.kill(Role::ORDERS);
+    let request = |kind: &str, channel: &str| v1::PublishRequest {
+        event: Some(v1::Event { r#type: kind.into(), ..event(&new_id(), &json!({})) }),
+        channels: vec![channel.to_owned()],
+    };
+    let later = vec![
+        request("system_alert", "customer:7"),
+        request("order.updated", "customer:7"),
+        request("system_alert", "customer:7"),
+        request("system_alert", "customer:8"),
+    ];
+    // The form is wrong: a value has a key.
+    let wrong = [vec![request("menu_item", "customer:9")], later.clone()].concat();
+    let aborted = Some(Code::Aborted);
+    for (events, ordered, expected) in [
+        (&later, true, vec![None, Some(Code::Unavailable), aborted, None]),
+        (&later, false, vec![None, Some(Code::Unavailable), None, None]),
+        (&wrong, true, vec![Some(Code::InvalidArgument), aborted, aborted, aborted, aborted]),
+        (&wrong, false, vec![Some(Code::InvalidArgument), None, Some(Code::Unavailable), None, None]),
+    ] {
+        let batch = v1::PublishBatchRequest { events: events.clone(), ordered };
+        let results = tier.grpc().events().publish_batch(batch).await.unwrap().into_inner().results;
+        let codes: Vec<Option<Code>> = results
+            .into_iter()
+            .map(|result| match result.result.unwrap() {
+                Answer::Kept(_) => None,
+                Answer::Problem(problem) => Some(Code::from_i32(problem.code)),
+            })
+            .collect();
+        assert_eq!(codes, expected, "ordered: {ordered}");
+    }
 }

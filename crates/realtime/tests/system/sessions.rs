@@ -317,3 +317,69 @@ async fn what_a_client_without_socket_sends_reaches_its_edge_through_any_other()
         assert_eq!(platepal_testkit::http::request("POST", &url, &headers, &send).await.status, 404);
     }
 }
+
+async fn revoke(tier: &Tier, request: v1::RevokeTokensRequest) {
+    tier.grpc().sessions().revoke_tokens(request).await.unwrap();
+}
+
+one_edge_and_two! {
+    async fn a_token_that_was_revoked_is_refused_everywhere_and_a_new_one_is_not(tier: Tier, edges) {
+        let [here, there] = edges;
+        let token = tier.token(7);
+        let mut socket = tier.connect_to(here, "/ws/customer/7", &token).open().await;
+        let mut client = Client::connect(&tier, there, &token).await;
+        let mut stranger = Client::connect(&tier, there, &tier.token(8)).await;
+        eventually("all are known", || async { connected(&tier, "7", "").await.clients == 2 }).await;
+        revoke(&tier, v1::RevokeTokensRequest { user_id: "7".into(), ..Default::default() }).await;
+        soon("closing them", async {
+            let (code, reason) = socket.closed().await;
+            assert!(code == 4001 && reason.contains("revoked"), "{code} {reason}");
+            assert_eq!(client.closed().await.0, 3500);
+        }).await;
+        stranger.assert_open().await;
+        // Whoever was signed out has the old one; whoever signs in again has a newer one.
+        let newer = platepal_service::Clock.now().plus_millis(2_000).micros() / 1_000_000;
+        let newer = tier.token(7).claim("iat", newer).claim("jti", "second");
+        for edge in [here, there] {
+            assert_eq!(tier.connect_to(edge, "/ws/customer/7", &token).open().await.closed().await.0, 4001);
+            Client::connect(&tier, edge, &newer).await.assert_open().await;
+        }
+        // One of them alone.
+        let one = v1::RevokeTokensRequest {
+            user_id: "7".into(),
+            token_id: "second".into(),
+            until: seconds_from_now(3_600),
+            ..Default::default()
+        };
+        revoke(&tier, one).await;
+        let third = newer.clone().claim("jti", "third");
+        eventually("it is heard", || async {
+            let socket = tier.connect_to(there, "/ws/customer/7", &newer).open().await;
+            matches!({ socket }.next(Duration::from_millis(300)).await, platepal_testkit::Next::Closed(4001, _))
+        }).await;
+        Client::connect(&tier, there, &third).await.assert_open().await;
+        // An edge that starts later knows it.
+        tier.kill(there);
+        tier.start(there).await;
+        for refused in [&token, &newer] {
+            assert_eq!(tier.connect_to(there, "/ws/customer/7", refused).open().await.closed().await.0, 4001);
+        }
+        Client::connect(&tier, there, &third).await.assert_open().await;
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_that_can_not_be_kept_to_is_refused_with_its_field() {
+    let tier = Tier::all_in_one(crate::BINARY).await;
+    let request = || v1::RevokeTokensRequest { user_id: "7".into(), ..Default::default() };
+    for (request, field) in [
+        (v1::RevokeTokensRequest { user_id: String::new(), ..request() }, "user_id"),
+        (v1::RevokeTokensRequest { token_id: "x".repeat(257), ..request() }, "token_id"),
+        (v1::RevokeTokensRequest { issued_before: seconds_from_now(3_600), ..request() }, "issued_before"),
+        (v1::RevokeTokensRequest { until: seconds_from_now(100_000), ..request() }, "until"),
+    ] {
+        let refused = tier.grpc().sessions().revoke_tokens(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().starts_with(field), "{field}: {refused}");
+    }
+}

@@ -149,7 +149,10 @@ async fn callers_decide_what_is_recorded_and_an_event_may_name_a_trace_of_its_ow
         event.traceparent = traceparent(trace, true);
         v1::PublishRequest { event: Some(event), channels: vec!["customer:7".into()] }
     };
-    let batch = v1::PublishBatchRequest { events: vec![own(&"b".repeat(32)), own(&"c".repeat(32))] };
+    let batch = v1::PublishBatchRequest {
+        events: vec![own(&"b".repeat(32)), own(&"c".repeat(32))],
+        ..Default::default()
+    };
     let relay = "d".repeat(32);
     events.publish_batch(with_traceparent(batch, &traceparent(&relay, true))).await.unwrap();
     for trace in ["b".repeat(32), "c".repeat(32)] {

@@ -161,6 +161,7 @@ fn rider(id: &str) -> Sender {
         restaurant_ids: vec![],
         renew_at: Clock.now(),
         expires_at: Clock.now().plus_millis(3_600_000),
+        issued_at: None,
         token_id: None,
         name: None,
         info: None,

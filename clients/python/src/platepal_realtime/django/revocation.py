@@ -1,7 +1,7 @@
-"""Ends sockets of users who signed out or were deactivated.
+"""Ends sockets of users who signed out or were deactivated, and keeps their tokens out.
 
-Invariant: ending a session is an order for the sockets that are open now. A token that was given out stays valid until it expires, and
-whoever holds it may come back: keep access tokens short, or let the tier ask Django who may read.
+Invariant: what is refused are tokens that were issued before. Another device of the same user comes back by itself with a new access
+token, which its refresh token gets it; who signed out, or may not sign in any more, gets none.
 """
 
 from __future__ import annotations
@@ -21,28 +21,36 @@ from .settings import current
 
 logger = logging.getLogger("platepal_realtime")
 
-#: Close codes of the tier: "do not reconnect until the user asks for it", and "get a new access token".
+#: The tier's close code for "do not reconnect until the user asks for it".
 DISCONNECTED = 4000
-UNAUTHORISED = 4001
+
+
+def sign_out(user_id: Any, *, token_id: str = "", timeout: Optional[float] = None) -> bool:
+    """Refuses a user's access tokens that were issued until now (or one, by its `jti`), and closes what began with them, on every edge
+    within a second. False: the tier did not take it; the log says why."""
+    return _ordered(user_id, "RevokeTokens", user_id=str(user_id), token_id=token_id, timeout=timeout)
+
+
+def sign_out_on_commit(user_id: Any) -> None:
+    """`sign_out`, once the transaction around it is committed."""
+    transaction.on_commit(functools.partial(sign_out, user_id), using=current().database, robust=True)
 
 
 def disconnect(user_id: Any, reason: str = "signed out", *, code: int = DISCONNECTED, timeout: Optional[float] = None) -> bool:
-    """Closes a user's open sockets on every edge, within a second. False: the tier did not take the order; the log says why."""
+    """Closes a user's open sockets on every edge, within a second; whoever has a good token may come back. False: as for `sign_out`."""
+    return _ordered(user_id, "Disconnect", selector={"user_id": str(user_id)}, code=code, reason=reason, timeout=timeout)
+
+
+def _ordered(user_id: Any, method: str, **request: Any) -> bool:
     if not current().enabled:
         return False
     try:
-        client().sessions.Disconnect(selector={"user_id": str(user_id)}, code=code, reason=reason, timeout=timeout)
+        getattr(client().sessions, method)(**request)
     except RealtimeError as why:
         # Signing out works without the tier; its sockets end with their token.
         logger.warning("sockets of user %s stay open until their token expires: %s", user_id, why)
         return False
     return True
-
-
-def disconnect_on_commit(user_id: Any, reason: str = "signed out", *, code: int = DISCONNECTED) -> None:
-    """`disconnect`, once the transaction around it is committed."""
-    call = functools.partial(disconnect, user_id, reason, code=code)
-    transaction.on_commit(call, using=current().database, robust=True)
 
 
 def grant(user_id: Any, channel: str, expires_at: Any = None) -> None:
@@ -58,17 +66,17 @@ def revoke(user_id: Any, channel: str) -> bool:
 
 def _logged_out(sender: Any, user: Any = None, **_: Any) -> None:
     if user is not None and current().revoke:
-        disconnect_on_commit(user.pk)
+        sign_out_on_commit(user.pk)
 
 
 def _saved(sender: Any, instance: Any, created: bool = False, raw: bool = False, **_: Any) -> None:
     if not raw and not created and instance.is_active is False and current().revoke:
-        disconnect_on_commit(instance.pk, "this account is not active", code=UNAUTHORISED)
+        sign_out_on_commit(instance.pk)
 
 
 def _deleted(sender: Any, instance: Any, **_: Any) -> None:
     if current().revoke:
-        disconnect_on_commit(instance.pk, "this account is gone", code=UNAUTHORISED)
+        sign_out_on_commit(instance.pk)
 
 
 def listen() -> None:
