@@ -48,12 +48,12 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     },
     Need { name: "centrifuge for JavaScript", find: || sdk_node().map(shown), install: install_sdk_node },
     Need { name: "centrifuge for Python", find: || sdk_python().map(shown), install: install_sdk_python },
-    Need {
-        name: "the Python package, for its tests",
-        find: || python_client().map(shown),
-        install: install_python_client,
-    },
+    PYTHON_CLIENT,
 ];
+
+/// Our package for Django, with what its tests and lints need.
+const PYTHON_CLIENT: Need =
+    Need { name: "the Python package", find: || python_client().map(shown), install: install_python_client };
 
 /// For fuzzing.
 pub(crate) const FOR_FUZZING: &[Need] =
@@ -77,6 +77,7 @@ pub(crate) const FOR_LINTS: &[Need] = &[
         find: || quiet(command("cargo-deny", ["--version"])).filter(|text| text.contains(DENY_VERSION)),
         install: || cargo_install("cargo-deny", DENY_VERSION),
     },
+    PYTHON_CLIENT,
 ];
 
 /// Everything.
@@ -209,24 +210,34 @@ fn install_cent() -> Result<()> {
 pub(crate) fn python_client() -> Option<PathBuf> {
     let folder = place::cache().join("python");
     let is_current = fs::read(folder.join("made-of")).ok()? == python_client_made_of()?;
-    is_current.then(|| folder.join("bin/python"))
+    // In CI the cache outlives the checkout, and what was generated goes with that.
+    let is_generated = python_package().join("src/platepal_realtime/v1/__init__.py").is_file();
+    (is_current && is_generated).then(|| folder.join("bin/python"))
+}
+
+/// Where our package for Django is.
+pub(crate) fn python_package() -> PathBuf {
+    place::root().join("clients/python")
 }
 
 /// What decides whether it has to be installed anew: its sources are used where they are, what is generated is not.
 fn python_client_made_of() -> Option<Vec<u8>> {
-    let package = place::root().join("clients/python");
+    let package = python_package();
+    let place = package.to_string_lossy().into_owned().into_bytes();
     let mut files = vec![package.join("pyproject.toml"), package.join("build_stubs.py")];
     let protos = fs::read_dir(place::root().join("proto/platepal/realtime/v1")).ok()?;
     files.extend(protos.flatten().map(|proto| proto.path()));
     files.sort();
-    files.iter().map(|file| fs::read(file).ok()).collect::<Option<Vec<_>>>().map(|parts| parts.concat())
+    let parts = files.iter().map(|file| fs::read(file).ok()).collect::<Option<Vec<_>>>()?;
+    Some([place, parts.concat()].concat())
 }
 
 fn install_python_client() -> Result<()> {
     let folder = place::cache().join("python");
     make_venv(folder.clone())?;
     let pip = shown(folder.join("bin/pip"));
-    let quietly = ["install", "--quiet", "--disable-pip-version-check", "--editable", "clients/python[test]"];
+    let quietly =
+        ["install", "--quiet", "--disable-pip-version-check", "--editable", "clients/python[test,lint]"];
     run(command(&pip, quietly))?;
     // Written last: it is there when everything else is.
     let made_of = python_client_made_of().context("the sources of the Python package can't be read")?;

@@ -1,7 +1,7 @@
 //! Everything that can be said about the code without running it.
 
 use anstream::eprintln;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use owo_colors::OwoColorize;
 
 use crate::{
@@ -21,7 +21,18 @@ pub(crate) fn run() -> Result<()> {
         dependencies(),
         shell::run(command("cargo", clippy)),
         shell::run(doc),
+        python(&["ruff", "check"]),
+        python(&["ruff", "format", "--check"]),
+        python(&["mypy"]),
     ])
+}
+
+/// A check of the Python package, as its `pyproject.toml` says.
+fn python(check: &[&str]) -> Result<()> {
+    let python = install::python_client().context("the Python package is not installed")?;
+    let mut check = command(&python.to_string_lossy(), ["-m"].iter().chain(check));
+    check.current_dir(install::python_package());
+    shell::run(check)
 }
 
 /// Licences, sources and bans always; known vulnerabilities only where their list can be had.

@@ -50,7 +50,7 @@ enum Chore {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Checks format, clippy, dependencies, documentation and the house rules.
+    /// Checks format, clippy, dependencies, documentation, the house rules, and the Python package.
     Lint,
     /// Checks the house rules only: which crate may use which, file heads and sizes, forbidden words.
     Tidy,
