@@ -12,9 +12,9 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 import grpc
 
@@ -41,6 +41,8 @@ NAMES_IN_LISTS: dict[str, tuple[str, str]] = {
 }
 #: Calls of which a repeat is not harmless: made once.
 MADE_ONCE = frozenset({"ChatService/AssignAgent", "ChatService/DecideMessage"})
+
+_ITEM = TypeVar("_ITEM")
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Caller:
                     attempts.succeeded()
                     return answer
 
-    def stream(self, method: Method, request: Any, timeout: Optional[float]) -> Iterator[Any]:
+    def stream(self, method: Method, request: Any, timeout: Optional[float]) -> Stream[Any]:
         """The answers of a stream, as they come. A stream is not repeated: its reader knows from where to go on.
 
         `request` is an iterator of requests where the method takes a stream of them, e.g. `StreamFixes`.
@@ -145,7 +147,7 @@ class Caller:
         """
         self._admit(method)
         call = self.prepare(method)(request, timeout=timeout, metadata=self.connection.metadata)
-        return _Stream(self, method, call)
+        return Stream(self, method, call)
 
     def prepare(self, method: Method) -> Any:
         """A method on this process's connection, without policies."""
@@ -259,15 +261,15 @@ async def _bridge(future: Any) -> Any:
     return future.result()
 
 
-class _Stream(Iterator[Any]):
+class Stream(Iterator[_ITEM]):
     """Answers of a stream, with our errors."""
 
     def __init__(self, caller: Caller, method: Method, call: Any) -> None:
         self._caller, self._method, self._call = caller, method, call
 
-    def __next__(self) -> Any:
+    def __next__(self) -> _ITEM:
         try:
-            item = next(self._call)
+            item: _ITEM = next(self._call)
         except StopIteration:
             self._caller.breaker.succeeded()
             raise
@@ -283,15 +285,15 @@ class _Stream(Iterator[Any]):
         self._call.cancel()
 
 
-async def in_thread(stream: Iterator[Any]) -> AsyncIterator[Any]:
+async def in_thread(stream: Stream[_ITEM]) -> AsyncGenerator[_ITEM, None]:
     """A stream's answers for an event loop, read one at a time: the reader sets the pace and nothing piles up."""
     end = object()
     loop = asyncio.get_running_loop()
     try:
         while True:
-            item = await loop.run_in_executor(None, next, stream, end)
+            item: Any = await loop.run_in_executor(None, next, stream, end)
             if item is end:
                 return
             yield item
     finally:
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()

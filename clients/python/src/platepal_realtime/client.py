@@ -8,24 +8,17 @@ from __future__ import annotations
 import datetime
 import functools
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
 
-from .calls import Caller, Method, in_thread
+from .calls import Caller, Method, Stream, in_thread
 from .errors import InvalidEvent, RealtimeError, from_status
 from .events import BATCH_EVENTS_MAX, Event
 from .options import Options
-from .v1 import chat_pb2, events_pb2, notifications_pb2, orders_pb2, sessions_pb2, tracking_pb2
+from .v1 import events_pb2
+from .v1.services import SERVICES, AsyncServices, Services
 
-_SERVICES: dict[str, tuple[Any, str]] = {
-    "events": (events_pb2, "EventsService"),
-    "sessions": (sessions_pb2, "SessionsService"),
-    "orders": (orders_pb2, "OrdersService"),
-    "tracking": (tracking_pb2, "TrackingService"),
-    "chat": (chat_pb2, "ChatService"),
-    "notifications": (notifications_pb2, "NotificationsService"),
-}
 _STUB = TypeVar("_STUB")
 
 
@@ -70,7 +63,7 @@ class Service:
         self.__dict__[name] = bound
         return bound
 
-    def _call(self, method: Method, request: Any = None, *, timeout: Optional[float] = None, **fields: Any) -> Any:
+    def _call(self, method: Method, request: Any = None, /, *, timeout: Optional[float] = None, **fields: Any) -> Any:
         request = _request(method, request, fields)
         if method.server_streams:
             return self._caller.stream(method, request, timeout)
@@ -80,7 +73,7 @@ class Service:
 class AsyncService(Service):
     """The same for event loops: methods are awaited, streams read with `async for`."""
 
-    def _call(self, method: Method, request: Any = None, *, timeout: Optional[float] = None, **fields: Any) -> Any:
+    def _call(self, method: Method, request: Any = None, /, *, timeout: Optional[float] = None, **fields: Any) -> Any:
         request = _request(method, request, fields)
         if method.server_streams:
             return in_thread(self._caller.stream(method, request, timeout))
@@ -144,19 +137,14 @@ class _Base:
         self.options = options or Options(**settings)
         self._caller = Caller(self.options)
 
-    events: Any
-    sessions: Any
-    orders: Any
-    tracking: Any
-    chat: Any
-    notifications: Any
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _SERVICES:
-            raise AttributeError(f"{type(self).__name__} has no {name}; its services are {', '.join(_SERVICES)}")
-        service = self._service(self._caller, *_SERVICES[name])
-        self.__dict__[name] = service
-        return service
+    if not TYPE_CHECKING:
+        # Type checkers know the services by their names, and that there are no others.
+        def __getattr__(self, name: str) -> Any:
+            if name not in SERVICES:
+                raise AttributeError(f"{type(self).__name__} has no {name}; its services are {', '.join(SERVICES)}")
+            service = self._service(self._caller, *SERVICES[name])
+            self.__dict__[name] = service
+            return service
 
     def service(self, module: Any, name: str) -> Any:
         """Any other service of a generated module: `client.service(chat_pb2, "MessageCheckService")`."""
@@ -172,7 +160,7 @@ class _Base:
         self._caller.connection.close()
 
 
-class Client(_Base):
+class Client(_Base, Services):
     """Calls the tier from threads. Make one per process and share it; it may be made before a fork.
 
     >>> client = Client(target="realtime:50051", api_key="KEY")
@@ -197,7 +185,7 @@ class Client(_Base):
 
     def publish_event(self, event: Event, *, timeout: Optional[float] = None) -> events_pb2.PublishResponse:
         """The same with an event that is made already."""
-        answer: events_pb2.PublishResponse = self.events.Publish(event.request(), timeout=timeout)
+        answer = self.events.Publish(event.request(), timeout=timeout)
         rest = event.lacking(answer)
         if rest is not None:
             answer.kept.extend(self.publish_event(rest, timeout=timeout).kept)
@@ -208,9 +196,9 @@ class Client(_Base):
         batch, request = _batch(events)
         return _outcomes(batch, self.events.PublishBatch(request, timeout=timeout)) if batch else []
 
-    def tail(self, channel: str, *, retained: bool = False) -> Iterator[events_pb2.TailResponse]:
+    def tail(self, channel: str, *, retained: bool = False) -> Stream[events_pb2.TailResponse]:
         """A channel, live and healed."""
-        return self.events.Tail(channel=channel, retained=retained)  # type: ignore[no-any-return]
+        return self.events.Tail(channel=channel, retained=retained)
 
     def stub(self, stub: type[_STUB]) -> _STUB:
         """A generated stub on this client's connection, without its policies: `client.stub(ChatServiceStub)`.
@@ -231,7 +219,7 @@ class Client(_Base):
         self.close()
 
 
-class AsyncClient(_Base):
+class AsyncClient(_Base, AsyncServices):
     """Calls the tier from event loops; one may serve several of them, in several threads."""
 
     _service = AsyncService
@@ -254,7 +242,7 @@ class AsyncClient(_Base):
 
     async def publish_event(self, event: Event, *, timeout: Optional[float] = None) -> events_pb2.PublishResponse:
         """The same with an event that is made already."""
-        answer: events_pb2.PublishResponse = await self.events.Publish(event.request(), timeout=timeout)
+        answer = await self.events.Publish(event.request(), timeout=timeout)
         rest = event.lacking(answer)
         if rest is not None:
             answer.kept.extend((await self.publish_event(rest, timeout=timeout)).kept)
@@ -265,9 +253,9 @@ class AsyncClient(_Base):
         batch, request = _batch(events)
         return _outcomes(batch, await self.events.PublishBatch(request, timeout=timeout)) if batch else []
 
-    def tail(self, channel: str, *, retained: bool = False) -> AsyncIterator[events_pb2.TailResponse]:
+    def tail(self, channel: str, *, retained: bool = False) -> AsyncGenerator[events_pb2.TailResponse, None]:
         """A channel, live and healed."""
-        return self.events.Tail(channel=channel, retained=retained)  # type: ignore[no-any-return]
+        return self.events.Tail(channel=channel, retained=retained)
 
     async def __aenter__(self) -> AsyncClient:
         return self

@@ -55,13 +55,12 @@ def _ordered(user_id: Any, method: str, **request: Any) -> bool:
 
 def grant(user_id: Any, channel: str, expires_at: Any = None) -> None:
     """Lets a user read a channel, whatever the token says. Raises a `RealtimeError` when the tier has not kept it."""
-    request = {"user_id": str(user_id), "channel": channel}
-    client().sessions.Grant(**request, **({"expires_at": expires_at} if expires_at else {}))
+    client().sessions.Grant(user_id=str(user_id), channel=channel, expires_at=expires_at)
 
 
 def revoke(user_id: Any, channel: str) -> bool:
     """Takes a grant back and closes what relied on it. False: there was none."""
-    return bool(client().sessions.Revoke(user_id=str(user_id), channel=channel).existed)
+    return client().sessions.Revoke(user_id=str(user_id), channel=channel).existed
 
 
 def _logged_out(sender: Any, user: Any = None, **_: Any) -> None:
