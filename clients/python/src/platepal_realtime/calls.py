@@ -1,7 +1,7 @@
 """One call to the tier: deadline, repeats, breaker, bound of calls in flight; waited for by a thread or by an event loop.
 
-Both ways use the same connection: gRPC's own asyncio channels belong to one event loop, and Django makes a new loop for nearly
-every `async_to_sync`. Here a call is a future that a gRPC thread completes, so threads, loops and forks may come and go.
+Both ways use the same kind of connection: gRPC's own asyncio channels belong to one event loop, and Django makes a new loop for nearly
+every `async_to_sync`. For a loop a call is a future that a gRPC thread completes, so threads, loops and forks may come and go.
 
 Invariant: a call ends by its deadline, with an answer or with one of our errors, and what is repeated carries the same ids.
 """
@@ -108,17 +108,10 @@ class Caller:
         attempts = _Attempts(self, method, request, timeout)
         with attempts:
             while True:
-                future = attempts.start()
                 try:
-                    answer = future.result()
-                except grpc.FutureCancelledError as why:
-                    raise attempts.cancelled() from why
+                    answer = attempts.wait()
                 except grpc.RpcError as why:
                     time.sleep(attempts.failed(why))
-                except BaseException:
-                    # Ctrl-C, a worker's time limit: whoever gave up must not keep the call running.
-                    future.cancel()
-                    raise
                 else:
                     attempts.succeeded()
                     return answer
@@ -194,19 +187,35 @@ class _Attempts:
     def __exit__(self, *_: object) -> None:
         self._room.release()
 
-    def start(self) -> Any:
-        self.caller._admit(self.method)
-        self.count += 1
-        call = self.caller.prepare(self.method)
-        left = max(0.001, self.deadline - time.monotonic())
-        gate.enter()
+    def wait(self) -> Any:
+        """The answer to one attempt, for a thread. A future would cost twice as much: gRPC starts a thread that completes it.
+
+        Whatever interrupts this (Ctrl-C, a worker's time limit) ends the call as well.
+        """
+        call, terms = self._begin()
         try:
-            future = call.future(self.request, timeout=left, metadata=self.caller.connection.metadata)
+            return call(self.request, **terms)
+        finally:
+            gate.leave()
+
+    def start(self) -> Any:
+        """The same as a future."""
+        call, terms = self._begin()
+        try:
+            future = call.future(self.request, **terms)
         except BaseException:
             gate.leave()
             raise
         future.add_done_callback(gate.leave)
         return future
+
+    def _begin(self) -> tuple[Any, dict[str, Any]]:
+        self.caller._admit(self.method)
+        self.count += 1
+        call = self.caller.prepare(self.method)
+        left = max(0.001, self.deadline - time.monotonic())
+        gate.enter()
+        return call, {"timeout": left, "metadata": self.caller.connection.metadata}
 
     def succeeded(self) -> None:
         self.caller.breaker.succeeded()
