@@ -99,11 +99,13 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} can't be JSON")
 
 
+_JSON = json.JSONEncoder(default=_plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
 def to_json(data: Any) -> bytes:
     """Data as compact JSON; raises `InvalidEvent` for what can't be."""
     try:
-        text = json.dumps(data, default=_plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-        return text.encode()
+        return _JSON.encode(data).encode()
     except (TypeError, ValueError, RecursionError) as why:
         raise InvalidEvent(f"payload: not JSON: {why}. Nothing was sent: pass plain data.", field="event.payload") from why
 
