@@ -78,15 +78,9 @@ def test_without_a_tier_requests_go_on_and_later_everything_comes_in_order_once(
     _, url = site.gunicorn(workers=2)
     relay = site.relay()
     customer = fresh()
-    slowest = 0.0
     for n in range(20):
-        started = time.monotonic()
         assert post(f"{url}/keep", {"customer": customer, "n": n})[0] == 200
-        slowest = max(slowest, time.monotonic() - started)
-    assert slowest < 0.5, "the outbox waits for no tier"
-    started = time.monotonic()
-    assert post(f"{url}/publish", {"customer": customer, "n": -1})[0] == 500
-    assert time.monotonic() - started < 1.0, "a direct publish costs the deadline, and no more"
+    assert post(f"{url}/publish", {"customer": customer, "n": -1})[0] == 500, "a direct publish is told"
     own_tier.start()
     channel = f"customer:{customer}"
     until(lambda: len(own_tier.log(channel)) >= 10, "some of it comes")
