@@ -203,7 +203,7 @@ def binary():
 class Postgres:
     """A cluster of one's own; it runs as `postgres` when the tests run as root, which PostgreSQL refuses to."""
 
-    def __init__(self):
+    def __init__(self, fsync="off"):
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="platepal-python-postgres-"))
         self.user = None
@@ -222,7 +222,7 @@ class Postgres:
         assert made.child.wait(PATIENCE) == 0, made.output
         made.close()
         command = [_postgres("postgres"), "-D", cluster, "-p", self.port, "-k", self.folder]
-        for setting in ("listen_addresses=127.0.0.1", "fsync=off", "max_connections=100", "shared_buffers=32MB"):
+        for setting in ("listen_addresses=127.0.0.1", f"fsync={fsync}", "max_connections=100", "shared_buffers=32MB"):
             command += ["-c", setting]
         self.process = Process("postgres", command, cwd=self.folder, user=self.user)
         status = cluster / "postmaster.pid"

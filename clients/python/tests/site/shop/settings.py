@@ -52,6 +52,7 @@ else:
             "PORT": os.environ.get("SITE_POSTGRES_PORT", "5432"),
             "NAME": os.environ.get("SITE_DATABASE", "postgres"),
             "USER": "platepal",
+            "CONN_MAX_AGE": int(os.environ.get("SITE_CONN_MAX_AGE", "0")),
         }
     }
 

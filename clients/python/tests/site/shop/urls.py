@@ -14,6 +14,7 @@ urlpatterns = [
     path("publish-async", views.publish_async),
     path("publish", views.publish_now),
     path("keep", views.keep),
+    path("place", views.place),
     path("later", views.later),
     path("realtime/health", health),
     path("token", views.TokenView.as_view()),

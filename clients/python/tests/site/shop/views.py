@@ -67,6 +67,17 @@ def keep(request):
     return JsonResponse({"event_id": event.event_id, "pid": os.getpid()})
 
 
+def place(request):
+    """What most views do: a row in a transaction, and its news when the body says so."""
+    body = json.loads(request.body)
+    with transaction.atomic():
+        order = Order.objects.create(customer_id=body["customer"], restaurant_id=body["restaurant"])
+        data = OrderSerializer(order).data
+        if body["publish"]:
+            publish_on_commit("order.created", data, [f"customer:{order.customer_id}", f"restaurant:{order.restaurant_id}"])
+    return JsonResponse(data)
+
+
 def later(request):
     """Hands the work to Celery."""
     accept_later.delay(json.loads(request.body))
