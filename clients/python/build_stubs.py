@@ -21,7 +21,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 SOURCE = Path("platepal/realtime/v1")
 TARGET = Path("platepal_realtime/v1")
 #: The services of a client: `chat` is the `ChatService` of `chat.proto`. Another one is another word here.
-SERVICES = ("events", "sessions", "orders", "tracking", "chat", "notifications")
+SERVICES = ("events", "sessions", "orders", "tracking", "chat", "notifications", "menus")
 HEAD = '"""Messages and stubs, generated from the tier\'s `.proto` files. Nothing here is written by hand."""\n'
 
 

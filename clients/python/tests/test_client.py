@@ -35,7 +35,7 @@ def client(tier):
 
 def test_an_answer_means_that_every_channel_has_kept_it(tier, client, fresh):
     customer, restaurant = fresh(), fresh()
-    answer = client.publish("menu.updated", {"n": 1}, [f"customer_{customer}", f"restaurant:{restaurant}"])
+    answer = client.publish("promo.published", {"n": 1}, [f"customer_{customer}", f"restaurant:{restaurant}"])
     assert [kept.channel for kept in answer.kept] == [f"customer:{customer}", f"restaurant:{restaurant}"]
     for channel in (f"customer:{customer}", f"restaurant:{restaurant}"):
         (entry,) = tier.log(channel)

@@ -329,11 +329,11 @@ def test_order_in_the_old_world_survives_the_new_one_on_sqlite(make_sqlite_site,
     assert "sent 0" in site.manage("realtime_relay", "--once").stdout
 
 
-def test_waves_keep_channels_in_order_and_say_nothing_twice(django):
+def test_what_is_chosen_leaves_nothing_behind_that_comes_before_it(django):
     from django.utils import timezone
 
     from platepal_realtime.django.models import OutboxEvent
-    from platepal_realtime.django.relay import choose, waves
+    from platepal_realtime.django.relay import choose
 
     for seed in range(200):
         dice = random.Random(seed)
@@ -344,13 +344,6 @@ def test_waves_keep_channels_in_order_and_say_nothing_twice(django):
         for row in chosen:
             earlier = [other for other in rows if other.id < row.id and set(other.channels) & set(row.channels)]
             assert all(other in chosen for other in earlier), (seed, row.id)
-        split = waves(chosen)
-        assert sorted(row.id for wave in split for row in wave) == [row.id for row in chosen]
-        place = {row.id: index for index, wave in enumerate(split) for row in wave}
-        for first in chosen:
-            for second in chosen:
-                if first.id < second.id and set(first.channels) & set(second.channels):
-                    assert place[first.id] < place[second.id], seed
 
 
 def test_one_event_for_several_groups_is_one_row_while_its_transaction_is_open(realtime, tier, fresh):

@@ -59,22 +59,45 @@ fn parse_channel(name: &str) -> Result<Channel, Status> {
     name.parse().map_err(|why| invalid("channel", why))
 }
 
-/// Why one event of a batch was not taken.
-fn problem(status: &Status) -> v1::PublishResult {
-    let field = blamed_field(status).to_owned();
-    let reason = status.message().strip_prefix(&format!("{field}: ")).unwrap_or(status.message()).to_owned();
-    let problem = v1::Problem { code: status.code().into(), field, reason };
-    v1::PublishResult { result: Some(v1::publish_result::Result::Problem(problem)) }
+/// An event of a batch.
+#[derive(Debug, Clone)]
+struct Asked {
+    /// The error says what is wrong with its form.
+    event: Result<Checked, Status>,
+    /// Those whose names can be read.
+    channels: Vec<Channel>,
+}
+
+impl Asked {
+    fn of(publisher: &Publisher, mut request: v1::PublishRequest) -> Self {
+        stamp(&mut request);
+        let channels = request.channels.iter().filter_map(|name| name.parse().ok()).collect();
+        Self { event: publisher.check(request), channels }
+    }
+}
+
+/// What became of one event of a batch.
+fn result(kept: Result<v1::PublishResponse, Status>) -> v1::PublishResult {
+    let result = match kept {
+        Ok(kept) => v1::publish_result::Result::Kept(kept),
+        Err(status) => {
+            let field = blamed_field(&status).to_owned();
+            let reason = status.message().strip_prefix(&format!("{field}: ")).unwrap_or(status.message());
+            let reason = reason.to_owned();
+            v1::publish_result::Result::Problem(v1::Problem { code: status.code().into(), field, reason })
+        }
+    };
+    v1::PublishResult { result: Some(result) }
 }
 
 /// Splits a batch into runs that may go at the same time: events that share a channel, directly or through
 /// others, stay in one run and keep their order.
-fn runs(checked: &[(usize, Checked)]) -> Vec<Vec<usize>> {
-    let mut run_of_channel: HashMap<&Channel, usize> = HashMap::new();
+fn runs<'a>(batch: &[&'a [Channel]]) -> Vec<Vec<usize>> {
+    let mut run_of_channel: HashMap<&'a Channel, usize> = HashMap::new();
     let mut runs: Vec<Vec<usize>> = Vec::new();
-    for (place, (_, event)) in checked.iter().enumerate() {
+    for (place, channels) in batch.iter().enumerate() {
         let mut joined: Vec<usize> =
-            event.channels.iter().filter_map(|channel| run_of_channel.get(channel).copied()).collect();
+            channels.iter().filter_map(|channel| run_of_channel.get(channel).copied()).collect();
         joined.sort_unstable();
         joined.dedup();
         let target = joined.first().copied().unwrap_or(runs.len());
@@ -92,7 +115,7 @@ fn runs(checked: &[(usize, Checked)]) -> Vec<Vec<usize>> {
         for run in run_of_channel.values_mut().filter(|run| joined.contains(run)) {
             *run = target;
         }
-        run_of_channel.extend(event.channels.iter().map(|channel| (channel, target)));
+        run_of_channel.extend(channels.iter().map(|channel| (channel, target)));
     }
     runs.retain(|run| !run.is_empty());
     runs
@@ -118,47 +141,24 @@ impl EventsService for Events {
         if count > EVENTS_PER_BATCH_MAX {
             return Err(invalid("events", format!("{count} events, the limit is {EVENTS_PER_BATCH_MAX}")));
         }
-        let mut results = vec![v1::PublishResult::default(); count];
-        let mut checked = Vec::with_capacity(count);
-        let mut kept_back = false;
-        for (index, (mut event, result)) in events.into_iter().zip(&mut results).enumerate() {
-            if kept_back {
-                *result = problem(&Status::aborted(KEPT_BACK));
-                continue;
-            }
-            stamp(&mut event);
-            match self.publisher.check(event) {
-                Ok(event) => checked.push((index, event)),
-                Err(status) => {
-                    kept_back = ordered;
-                    *result = problem(&status);
-                }
-            }
-        }
-        let runs = runs(&checked);
-        let answered: Vec<Vec<(usize, v1::PublishResult)>> = stream::iter(runs)
+        let batch: Vec<Asked> = events.into_iter().map(|event| Asked::of(&self.publisher, event)).collect();
+        let channels: Vec<&[Channel]> = batch.iter().map(|asked| asked.channels.as_slice()).collect();
+        let answered: Vec<Vec<(usize, v1::PublishResult)>> = stream::iter(runs(&channels))
             .map(|run| {
                 let publisher = self.publisher.clone();
-                let events: Vec<(usize, Checked)> =
-                    run.iter().filter_map(|place| checked.get(*place).cloned()).collect();
+                let events: Vec<(usize, Asked)> =
+                    run.iter().filter_map(|place| Some((*place, batch.get(*place)?.clone()))).collect();
                 async move {
                     let mut answers = Vec::with_capacity(events.len());
                     let mut kept_back = false;
-                    for (index, event) in events {
-                        if kept_back {
-                            answers.push((index, problem(&Status::aborted(KEPT_BACK))));
-                            continue;
-                        }
-                        let result = match publisher.publish(event).await {
-                            Ok(kept) => {
-                                v1::PublishResult { result: Some(v1::publish_result::Result::Kept(kept)) }
-                            }
-                            Err(status) => {
-                                kept_back = ordered;
-                                problem(&status)
-                            }
+                    for (index, asked) in events {
+                        let kept = match asked.event {
+                            _ if kept_back => Err(Status::aborted(KEPT_BACK)),
+                            Ok(event) => publisher.publish(event).await,
+                            Err(status) => Err(status),
                         };
-                        answers.push((index, result));
+                        kept_back |= ordered && kept.is_err();
+                        answers.push((index, result(kept)));
                     }
                     answers
                 }
@@ -166,6 +166,7 @@ impl EventsService for Events {
             .buffer_unordered(self.publisher.batch_concurrency)
             .collect()
             .await;
+        let mut results = vec![v1::PublishResult::default(); count];
         for (index, answer) in answered.into_iter().flatten() {
             if let Some(result) = results.get_mut(index) {
                 *result = answer;
@@ -350,26 +351,18 @@ fn stamp(request: &mut v1::PublishRequest) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use platepal_events::{Event, Timestamp};
     use proptest::prelude::*;
 
     use super::*;
-
-    fn checked(channels: &[u8]) -> Checked {
-        let event = v1::Event { r#type: "menu.updated".into(), payload: "{}".into(), ..Default::default() };
-        Checked {
-            event: Event::parse(event, Timestamp::from_micros(0)).unwrap(),
-            channels: channels.iter().map(|id| format!("menu:{id}").parse().unwrap()).collect(),
-        }
-    }
 
     proptest! {
         #[test]
         fn events_that_share_a_channel_stay_in_one_run_in_their_order(
             batch in proptest::collection::vec(proptest::collection::vec(0u8..12, 1..4), 0..40)
         ) {
-            let events: Vec<(usize, Checked)> =
-                batch.iter().enumerate().map(|(index, channels)| (index, checked(channels))).collect();
+            let name = |id: &u8| format!("menu:{id}").parse::<Channel>().unwrap();
+            let channels: Vec<Vec<Channel>> = batch.iter().map(|ids| ids.iter().map(name).collect()).collect();
+            let events: Vec<&[Channel]> = channels.iter().map(Vec::as_slice).collect();
             let runs = runs(&events);
             let run_of = |place: usize| runs.iter().position(|run| run.contains(&place)).unwrap();
             prop_assert_eq!(runs.iter().map(Vec::len).sum::<usize>(), batch.len());

@@ -33,6 +33,7 @@ NAMES: dict[str, str] = {
     "TrackingService/OfferJob": "offer.offer_id",
     "ChatService/SendMessage": "client_id",
     "NotificationsService/Notify": "dedupe_key",
+    "MenusService/UpdateMenu": "event_id",
 }
 #: The same in each item of a list: the list's field, and the path in its items.
 NAMES_IN_LISTS: dict[str, tuple[str, str]] = {

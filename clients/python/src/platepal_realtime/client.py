@@ -121,11 +121,11 @@ def _code(number: int) -> Any:
     return next((code for code in grpc.StatusCode if code.value[0] == number), grpc.StatusCode.UNKNOWN)
 
 
-def _batch(events: Iterable[Event]) -> tuple[list[Event], events_pb2.PublishBatchRequest]:
+def _batch(events: Iterable[Event], ordered: bool) -> tuple[list[Event], events_pb2.PublishBatchRequest]:
     batch = list(events)
     if len(batch) > BATCH_EVENTS_MAX:
         raise InvalidEvent(f"events: {len(batch)}, the limit is {BATCH_EVENTS_MAX}: send them in parts. Nothing was sent.")
-    return batch, events_pb2.PublishBatchRequest(events=[event.request() for event in batch])
+    return batch, events_pb2.PublishBatchRequest(events=[event.request() for event in batch], ordered=ordered)
 
 
 class _Base:
@@ -185,15 +185,13 @@ class Client(_Base, Services):
 
     def publish_event(self, event: Event, *, timeout: Optional[float] = None) -> events_pb2.PublishResponse:
         """The same with an event that is made already."""
-        answer = self.events.Publish(event.request(), timeout=timeout)
-        rest = event.lacking(answer)
-        if rest is not None:
-            answer.kept.extend(self.publish_event(rest, timeout=timeout).kept)
-        return answer
+        return self.events.Publish(event.request(), timeout=timeout)
 
-    def publish_batch(self, events: Iterable[Event], *, timeout: Optional[float] = None) -> list[Published]:
-        """Up to 500 events, in their order; one that is refused costs the others nothing."""
-        batch, request = _batch(events)
+    def publish_batch(self, events: Iterable[Event], *, ordered: bool = False, timeout: Optional[float] = None) -> list[Published]:
+        """Up to 500 events, in their order. One that is refused costs the others nothing, unless `ordered`: then it keeps back those
+        after it that share a channel with it (`Unavailable`, `ABORTED`), for whoever repeats what failed.
+        """
+        batch, request = _batch(events, ordered)
         return _outcomes(batch, self.events.PublishBatch(request, timeout=timeout)) if batch else []
 
     def tail(self, channel: str, *, retained: bool = False) -> Stream[events_pb2.TailResponse]:
@@ -242,15 +240,13 @@ class AsyncClient(_Base, AsyncServices):
 
     async def publish_event(self, event: Event, *, timeout: Optional[float] = None) -> events_pb2.PublishResponse:
         """The same with an event that is made already."""
-        answer = await self.events.Publish(event.request(), timeout=timeout)
-        rest = event.lacking(answer)
-        if rest is not None:
-            answer.kept.extend((await self.publish_event(rest, timeout=timeout)).kept)
-        return answer
+        return await self.events.Publish(event.request(), timeout=timeout)
 
-    async def publish_batch(self, events: Iterable[Event], *, timeout: Optional[float] = None) -> list[Published]:
-        """Up to 500 events, in their order; one that is refused costs the others nothing."""
-        batch, request = _batch(events)
+    async def publish_batch(self, events: Iterable[Event], *, ordered: bool = False, timeout: Optional[float] = None) -> list[Published]:
+        """Up to 500 events, in their order. One that is refused costs the others nothing, unless `ordered`: then it keeps back those
+        after it that share a channel with it (`Unavailable`, `ABORTED`), for whoever repeats what failed.
+        """
+        batch, request = _batch(events, ordered)
         return _outcomes(batch, await self.events.PublishBatch(request, timeout=timeout)) if batch else []
 
     def tail(self, channel: str, *, retained: bool = False) -> AsyncGenerator[events_pb2.TailResponse, None]:

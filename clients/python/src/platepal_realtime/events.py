@@ -11,7 +11,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Optional, Union
 
@@ -213,22 +213,6 @@ class Event:
             said = "; ".join(str(problem) for problem in problems)
             raise InvalidEvent(f"this event can't be published: {said}. Nothing was sent or kept.", field=problems[0].field)
         return cls(type, payload, unique, identity, moment, version, key or "", traceparent)
-
-    def lacking(self, answer: events_pb2.PublishResponse) -> Optional[Event]:
-        """The same news for those of its channels that do not have it, when the tier answered it as known; `None`: all have it.
-
-        Old call sites send one event to several groups, one call each. A domain that knows the event's id answers the second call as
-        a duplicate and names the channels that have it. The others get it under an id that is always the same for event and channels,
-        so that repeats stay harmless.
-        """
-        if answer.outcome != events_pb2.OUTCOME_DUPLICATE:
-            return None
-        having = {kept.channel for kept in answer.kept}
-        rest = tuple(channel for channel in self.channels if channel not in having)
-        if not rest:
-            return None
-        identity = uuid.uuid5(uuid.NAMESPACE_OID, "\x1f".join((self.event_id, *sorted(rest))))
-        return replace(self, event_id=str(identity), channels=rest)
 
     def request(self) -> events_pb2.PublishRequest:
         """As the tier takes it."""

@@ -52,10 +52,6 @@ class _Waiting:
                 return self.answer.done()
             self.fail(outcome.error)
             return True
-        rest = self.event.lacking(outcome.kept)
-        if rest is not None:
-            self.event = rest
-            return False
         if not self.answer.done():
             self.answer.set_result(None)
         return True

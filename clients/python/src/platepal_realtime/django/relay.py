@@ -31,7 +31,6 @@ from django.utils import timezone
 from .. import measure
 from ..client import Client, Published
 from ..errors import Overloaded, PermissionDenied, RealtimeError, Unavailable, Unsupported
-from ..events import Event
 from ..options import Options
 from ..retry import Backoff
 from . import signals
@@ -92,22 +91,6 @@ def choose(rows: list[OutboxEvent], mine: set[int], now: datetime.datetime, limi
     return chosen
 
 
-def waves(rows: list[OutboxEvent]) -> list[list[OutboxEvent]]:
-    """Splits rows so that no two of a wave share a channel and earlier ones are in earlier waves. Pure.
-
-    A batch whose first event fails goes on with its second: two of one channel in one batch could change places.
-    """
-    result: list[list[OutboxEvent]] = []
-    next_wave: dict[str, int] = {}
-    for row in rows:
-        place = max((next_wave.get(channel, 0) for channel in row.channels), default=0)
-        if place == len(result):
-            result.append([])
-        result[place].append(row)
-        next_wave.update(dict.fromkeys(row.channels, place + 1))
-    return result
-
-
 class Relay:
     """One relay. `once` does a round, `drain` all that can be done now, `run` goes on until it is told to stop."""
 
@@ -162,42 +145,26 @@ class Relay:
 
     def _round(self, rows: list[OutboxEvent], deadline: float) -> Round:
         done = Round()
-        held: set[str] = set()
-        for wave in waves(rows):
-            wave = [row for row in wave if not held & set(row.channels)]
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            if not wave:
+        left = deadline - time.monotonic()
+        if not rows or left <= 0:
+            return done
+        try:
+            outcomes = self._client.publish_batch([row.event() for row in rows], ordered=True, timeout=left)
+        except RealtimeError as why:
+            done.error = why
+            return done
+        kept = [row.id for row, outcome in zip(rows, outcomes) if outcome.error is None]
+        self._note_sent(kept)
+        done.sent = len(kept)
+        for row, outcome in zip(rows, outcomes):
+            # Behind one that failed: its turn comes after that.
+            if outcome.error is None or outcome.error.code is grpc.StatusCode.ABORTED:
                 continue
-            try:
-                outcomes = self._send([row.event() for row in wave], left)
-            except RealtimeError as why:
-                done.error = why
-                break
-            kept = [row.id for row, outcome in zip(wave, outcomes) if outcome.error is None]
-            self._note_sent(kept)
-            done.sent += len(kept)
-            for row, outcome in zip(wave, outcomes):
-                if outcome.error is None:
-                    continue
-                if _of_everybody(outcome.error):
-                    done.error = outcome.error
-                    held |= set(row.channels)
-                elif not self._note_refusal(row, outcome, done):
-                    held |= set(row.channels)
-            if done.error is not None:
-                break
+            if _of_everybody(outcome.error):
+                done.error = outcome.error
+            else:
+                self._note_refusal(row, outcome, done)
         return done
-
-    def _send(self, events: list[Event], timeout: float) -> list[Published]:
-        outcomes = self._client.publish_batch(events, timeout=timeout)
-        for place, outcome in enumerate(outcomes):
-            rest = outcome.event.lacking(outcome.kept) if outcome.kept is not None else None
-            if rest is not None:
-                # Of the second half: its failure is that of the event, which is then sent again as a whole.
-                outcomes[place] = self._client.publish_batch([rest], timeout=timeout)[0]
-        return outcomes
 
     def _note_sent(self, ids: list[int]) -> None:
         rows = OutboxEvent.objects.using(self.using).filter(id__in=ids)
@@ -209,8 +176,8 @@ class Relay:
             rows.delete()
         measure.count("platepal_realtime_outbox_relayed_total", len(ids), result="sent")
 
-    def _note_refusal(self, row: OutboxEvent, outcome: Published, done: Round) -> bool:
-        """Notes what the tier said of one event. True: it is dead, and others pass."""
+    def _note_refusal(self, row: OutboxEvent, outcome: Published, done: Round) -> None:
+        """Notes what the tier said of one event. When it is dead, others pass."""
         error = outcome.error
         assert error is not None
         row.refusals += 1
@@ -228,7 +195,6 @@ class Relay:
         if dead:
             logger.error("event %s (%s) is a dead letter after %s refusals: %s", row.event_id, row.type, row.refusals, error)
             signals.event_dead.send_robust(sender=OutboxEvent, outbox_event=row, error=error)
-        return dead
 
     # Who relays where rows can't be locked
 

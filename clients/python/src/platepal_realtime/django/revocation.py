@@ -28,7 +28,7 @@ DISCONNECTED = 4000
 def sign_out(user_id: Any, *, token_id: str = "", timeout: Optional[float] = None) -> bool:
     """Refuses a user's access tokens that were issued until now (or one, by its `jti`), and closes what began with them, on every edge
     within a second. False: the tier did not take it; the log says why."""
-    return _ordered(user_id, "RevokeTokens", user_id=str(user_id), token_id=token_id, timeout=timeout)
+    return _ordered(user_id, "RevokeTokens", {"user_id": str(user_id), "token_id": token_id, "timeout": timeout})
 
 
 def sign_out_on_commit(user_id: Any) -> None:
@@ -38,10 +38,11 @@ def sign_out_on_commit(user_id: Any) -> None:
 
 def disconnect(user_id: Any, reason: str = "signed out", *, code: int = DISCONNECTED, timeout: Optional[float] = None) -> bool:
     """Closes a user's open sockets on every edge, within a second; whoever has a good token may come back. False: as for `sign_out`."""
-    return _ordered(user_id, "Disconnect", selector={"user_id": str(user_id)}, code=code, reason=reason, timeout=timeout)
+    request = {"selector": {"user_id": str(user_id)}, "code": code, "reason": reason, "timeout": timeout}
+    return _ordered(user_id, "Disconnect", request)
 
 
-def _ordered(user_id: Any, method: str, **request: Any) -> bool:
+def _ordered(user_id: Any, method: str, request: dict[str, Any]) -> bool:
     if not current().enabled:
         return False
     try:
