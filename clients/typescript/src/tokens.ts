@@ -1,0 +1,52 @@
+// The access token: where it comes from, and when a new one is needed.
+
+import { RealtimeError } from './errors.ts';
+
+/** A token, or what gives one: called for the first, and whenever the one before has ended or was refused. */
+export type TokenSource = string | (() => string | null | undefined | Promise<string | null | undefined>);
+
+/** A token that ends so soon is not used any more, in milliseconds: it would end on the way. */
+const LEEWAY_MS = 2_000;
+
+/** What a token says. It is not verified here; the tier does that. */
+export function claimsOf(token: string): Record<string, unknown> {
+  try {
+    const part = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
+    const bytes = Uint8Array.from(atob(part), (character) => character.charCodeAt(0));
+    return JSON.parse(new TextDecoder().decode(bytes)) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+export class Tokens {
+  readonly #source: TokenSource;
+  #held = '';
+  #asking: Promise<string> | undefined;
+
+  constructor(source: TokenSource) {
+    this.#source = source;
+  }
+
+  /** The token as long as it is good, else a new one. All who ask at the same time get the same. */
+  get(): Promise<string> {
+    const ends = Number(claimsOf(this.#held).exp ?? Number.POSITIVE_INFINITY) * 1000;
+    if (this.#held && ends - LEEWAY_MS > Date.now()) return Promise.resolve(this.#held);
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  /** This one was refused: the next `get` asks for another. */
+  refuse(token: string): void {
+    if (token === this.#held) this.#held = '';
+  }
+
+  async #ask(): Promise<string> {
+    const token = typeof this.#source === 'string' ? this.#source : await this.#source();
+    if (!token) throw new RealtimeError('unauthorised', 'nobody is signed in: there is no access token');
+    this.#held = token;
+    return token;
+  }
+}
