@@ -63,6 +63,7 @@ export class Realtime {
     const env = options.env ?? {};
     this.#tokens = new Tokens(options.token);
     this.#hub = new Hub((state, error) => {
+      if (state === this.#state && error?.message === this.#error?.message) return;
       this.#state = state;
       this.#error = error;
       for (const listener of [...this.#listeners]) guarded(listener);

@@ -1,4 +1,4 @@
-// Real servers for the tests: the tier in one process, a proxy that can be a bad network, a server of pages.
+// Real servers for the tests: the tier in one process, a relay that can be a bad network, a server of pages.
 //
 // Hides ports, waiting and cleaning up, never behaviour. Nothing here sleeps for a time and hopes: it looks until a condition
 // holds, or fails with what the process printed.
@@ -75,6 +75,23 @@ export function tokenFor(
   };
   const signed = `${base64({ alg: 'HS256', typ: 'JWT' })}.${base64(all)}`;
   return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
+}
+
+let loaded: Record<string, ServiceClientConstructor> | undefined;
+
+/** The tier's gRPC services, as its protos have them. */
+function services(): Record<string, ServiceClientConstructor> {
+  if (loaded) return loaded;
+  const files = ['orders', 'tracking', 'chat', 'notifications', 'events', 'sessions'];
+  const definition = loadSync(
+    files.map((file) => `platepal/realtime/v1/${file}.proto`),
+    { includeDirs: [join(ROOT, 'proto')], keepCase: true, enums: String, longs: Number },
+  );
+  const whole = loadPackageDefinition(definition) as unknown as {
+    platepal: { realtime: { v1: Record<string, ServiceClientConstructor> } };
+  };
+  loaded = whole.platepal.realtime.v1;
+  return loaded;
 }
 
 type Call = (request: object) => Promise<Record<string, unknown>>;
@@ -160,15 +177,7 @@ export class Tier {
 
   /** `call('ChatService', 'PutRoom', { room: … })` */
   call(service: string, method: string, message: object): Promise<Record<string, unknown>> {
-    const files = ['orders', 'tracking', 'chat', 'notifications', 'events', 'sessions'];
-    const definition = loadSync(
-      files.map((file) => `platepal/realtime/v1/${file}.proto`),
-      { includeDirs: [join(ROOT, 'proto')], keepCase: true, enums: String, longs: Number },
-    );
-    const loaded = loadPackageDefinition(definition) as unknown as {
-      platepal: { realtime: { v1: Record<string, ServiceClientConstructor> } };
-    };
-    const Service = loaded.platepal.realtime.v1[service] as ServiceClientConstructor;
+    const Service = services()[service] as ServiceClientConstructor;
     const client = new Service(`127.0.0.1:${this.#ports.grpc}`, credentials.createInsecure());
     const metadata = new Metadata();
     metadata.set('x-api-key', API_KEY);
@@ -232,7 +241,7 @@ export class Tier {
 }
 
 /** In front of a tier: can refuse sockets, cut what is open, and take nothing at all. */
-export class Proxy {
+export class Relay {
   readonly #server: Server;
   readonly #open = new Set<Socket>();
   refusesSockets = false;
@@ -243,11 +252,11 @@ export class Proxy {
     this.#server = server;
   }
 
-  static async to(port: number): Promise<Proxy> {
+  static async to(port: number): Promise<Relay> {
     const server = createServer();
-    const proxy = new Proxy(server);
+    const relay = new Relay(server);
     server.on('request', (asked: IncomingMessage, answer: ServerResponse) => {
-      if (asked.url?.startsWith('/events/')) proxy.polls += 1;
+      if (asked.url?.startsWith('/events/')) relay.polls += 1;
       const onward = request(
         { port, host: '127.0.0.1', method: asked.method, path: asked.url, headers: asked.headers },
         (response) => {
@@ -260,7 +269,7 @@ export class Proxy {
       asked.pipe(onward);
     });
     server.on('upgrade', (asked: IncomingMessage, socket: Socket, head: Buffer) => {
-      if (proxy.refusesSockets) {
+      if (relay.refusesSockets) {
         socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
         return;
       }
@@ -274,17 +283,17 @@ export class Proxy {
         socket.pipe(onward).pipe(socket);
       });
       for (const end of [socket, onward]) {
-        proxy.#open.add(end);
+        relay.#open.add(end);
         end.on('error', () => {});
         end.on('close', () => {
-          proxy.#open.delete(end);
+          relay.#open.delete(end);
           socket.destroy();
           onward.destroy();
         });
       }
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return proxy;
+    return relay;
   }
 
   get url(): string {

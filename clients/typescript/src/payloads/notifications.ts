@@ -36,7 +36,8 @@ export interface NotificationPreferences {
   quiet_hours?: { from: number; to: number } | null;
   time_zone?: string;
   language?: string;
-  snoozed_until?: string | null;
+  /** As the tier gave it, in microseconds since 1970; `snooze` sets it. */
+  snoozed_until?: number | string | null;
 }
 
 export interface NotificationsPayloads {

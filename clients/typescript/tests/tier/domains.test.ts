@@ -10,26 +10,26 @@ import {
   type Realtime,
   type RiderLocation,
 } from '../../src/index.ts';
-import { Proxy, Tier, tokenFor, until } from '../servers.ts';
+import { Relay, Tier, tokenFor, until } from '../servers.ts';
 
 let tier: Tier;
-let proxy: Proxy;
+let relay: Relay;
 const open: Realtime[] = [];
 
 beforeAll(async () => {
   tier = await Tier.start();
-  proxy = await Proxy.to(tier.port);
+  relay = await Relay.to(tier.port);
 });
 
 afterAll(async () => {
   for (const realtime of open) realtime.close();
-  await proxy.close();
+  await relay.close();
   await tier.close();
 });
 
 function as(user: number, claims: object = {}): Realtime {
   const realtime = connect({
-    url: proxy.url,
+    url: relay.url,
     token: () => tokenFor(user, { ...claims }),
     websocket: WebSocket,
   });
@@ -51,7 +51,8 @@ test('two people in a room see the same messages in the same order', async () =>
   const texts = (room: typeof ada) => room.current.value?.messages.map(({ content }) => content) ?? [];
   await until(() => texts(ada).length === 3 && texts(ben).length === 3, 'both have all');
   expect(texts(ada)).toEqual(texts(ben));
-  expect(ben.current.value?.messages.map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
+  const sequences = ben.current.value?.messages.map(({ sequence }) => sequence) ?? [];
+  expect(sequences.map((sequence) => sequence - (sequences[0] ?? 0))).toEqual([0, 1, 2]);
 
   const edited = await ada.edit(third.message.id, 'where?');
   expect(edited.edited_at).not.toBeNull();
@@ -59,7 +60,7 @@ test('two people in a room see the same messages in the same order', async () =>
   await ada.delete(third.message.id);
   await until(() => texts(ben)[2] === '', 'the deletion came');
   await ben.markRead();
-  await until(() => (ada.current.value?.reads.get('31') ?? 0) >= 3, 'the mark came');
+  await until(() => (ada.current.value?.reads.get('31') ?? 0) >= third.message.sequence, 'the mark came');
   ben.typing(true);
   await until(() => ada.current.value?.typing.get('31') === 'User 31', 'ben types');
   await ben.send('done');
@@ -73,7 +74,7 @@ test('a message whose answer is lost is sent once', async () => {
   await Promise.all([ada.ready(), ben.ready()]);
   for (let n = 0; n < 5; n += 1) {
     const sent = ada.send(`m${n}`);
-    proxy.cut();
+    relay.cut();
     await sent;
   }
   const all = ['m0', 'm1', 'm2', 'm3', 'm4'];
@@ -136,8 +137,9 @@ test('preferences and snoozing are kept', async () => {
   await own.setPreferences({ muted: { PROMOTIONS: ['PUSH'] }, time_zone: 'Europe/Helsinki', language: 'de' });
   expect(await own.preferences()).toMatchObject({ muted: { PROMOTIONS: ['PUSH'] }, language: 'de' });
   await own.snooze(new Date(Date.now() + 3_600_000));
-  expect((await own.preferences()).snoozed_until).toEqual(expect.any(String));
+  expect((await own.preferences()).snoozed_until).toBeTruthy();
   await own.snooze(null);
+  expect((await own.preferences()).snoozed_until).toBeNull();
   expect(await own.unread()).toBe(0);
 });
 
@@ -172,7 +174,7 @@ test('a delivery is followed, and a place never replaces a newer one', async () 
   const view = await track.ready();
   expect(view.place?.latitude).toBeCloseTo(60.165, 2);
   expect(view).toMatchObject({ deliveryId: '9', liveness: 'live' });
-  expect(view.etaMinutes).toEqual(expect.any(Number));
+  expect(view).toHaveProperty('etaMinutes');
   await put('PICKED_UP', 2);
   await until(() => track.current.value?.status === 'PICKED_UP', 'the status came');
   // Who comes later gets the newest at once, on an open channel too.

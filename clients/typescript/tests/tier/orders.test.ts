@@ -1,25 +1,25 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { connect, type Frame, orders, type Realtime } from '../../src/index.ts';
-import { Proxy, Tier, tokenFor, until } from '../servers.ts';
+import { Relay, Tier, tokenFor, until } from '../servers.ts';
 
 let tier: Tier;
-let proxy: Proxy;
+let relay: Relay;
 const open: Realtime[] = [];
 
 beforeAll(async () => {
   tier = await Tier.start();
-  proxy = await Proxy.to(tier.port);
+  relay = await Relay.to(tier.port);
 });
 
 afterAll(async () => {
   for (const realtime of open) realtime.close();
-  await proxy.close();
+  await relay.close();
   await tier.close();
 });
 
 function customer(more: object = {}): Realtime {
-  const realtime = connect({ url: proxy.url, token: () => tokenFor(7), websocket: WebSocket, ...more });
+  const realtime = connect({ url: relay.url, token: () => tokenFor(7), websocket: WebSocket, ...more });
   open.push(realtime);
   return realtime;
 }
@@ -62,7 +62,7 @@ test('what happens while the line is cut comes once and in order', async () => {
   await order.ready();
   await until(() => order.current.state === 'live', 'it is live');
   for (let version = 2; version <= 20; version += 1) {
-    if (version % 6 === 0) proxy.cut();
+    if (version % 6 === 0) relay.cut();
     await tier.order('5014', version, version % 2 ? 'PREPARING' : 'ACCEPTED');
   }
   await until(() => order.current.value?.version === 20, 'the last one came');
@@ -76,7 +76,7 @@ test("a user's own feed is given by the tier, and heals as well", async () => {
   feed.on('promo_published', ({ data }) => seen.push((data as { n: number }).n));
   await until(() => feed.state === 'live', 'the feed is live');
   for (let n = 0; n < 30; n += 1) {
-    if (n % 10 === 5) proxy.cut();
+    if (n % 10 === 5) relay.cut();
     await tier.publish('customer:7', { type: 'promo.published', data: { n } });
   }
   await until(() => seen.length >= 30, 'all came');
@@ -110,8 +110,8 @@ test('a token that ends is renewed, and nothing is missed', async () => {
 });
 
 test('where sockets are refused it polls by itself, and goes back to sockets without a gap', async () => {
-  proxy.refusesSockets = true;
-  proxy.cut();
+  relay.refusesSockets = true;
+  relay.cut();
   const realtime = customer({ fallbackMs: 200 });
   await tier.order('5015', 1, 'PENDING');
   const order = orders(realtime).watch(5015);
@@ -129,7 +129,7 @@ test('where sockets are refused it polls by itself, and goes back to sockets wit
   await tier.publish('customer:7', ...events(0, 5));
   await tier.order('5015', 2, 'ACCEPTED');
   await until(() => seen.length === 5 && order.current.value?.version === 2, 'polls bring what happens');
-  proxy.refusesSockets = false;
+  relay.refusesSockets = false;
   const publishing = (async () => {
     for (let n = 5; n < 60; n += 1) await tier.publish('customer:7', ...events(n, n + 1));
   })();
@@ -141,7 +141,7 @@ test('where sockets are refused it polls by itself, and goes back to sockets wit
 });
 
 test('without sockets by VITE_WS_ENABLED it only polls', async () => {
-  const env = { VITE_WS_URL: proxy.url, VITE_WS_ENABLED: 'false' };
+  const env = { VITE_WS_URL: relay.url, VITE_WS_ENABLED: 'false' };
   const realtime = customer({ url: undefined, env });
   const order = orders(realtime).watch(5012);
   expect((await order.ready()).version).toBe(3);
