@@ -80,7 +80,6 @@ export class Healing implements Source {
   #health: ReturnType<typeof setTimeout> | undefined;
   /** Django says that realtime is off. */
   #isPaused = false;
-  #told = '';
 
   constructor(settings: HealingSettings, sink: Sink) {
     this.#settings = settings;
@@ -93,10 +92,10 @@ export class Healing implements Source {
       refused: (channel, error) => this.#fail(channel, error),
     });
     if (settings.sockets) this.#sockets = this.#open();
-    const network = globalThis as Partial<Pick<Window, 'addEventListener'>>;
     const { signal } = this.#ended;
-    network.addEventListener?.('offline', () => this.#change({ online: false }), { signal });
-    network.addEventListener?.('online', () => this.#change({ online: true }), { signal });
+    for (const word of ['online', 'offline']) {
+      globalThis.addEventListener?.(word, () => this.#change({ online: word === 'online' }), { signal });
+    }
     this.#sockets?.connect();
     this.#change({});
     void this.#askHealth();
@@ -154,6 +153,7 @@ export class Healing implements Source {
     return new Sockets(this.#settings, {
       connecting: () => {
         for (const channel of this.#channels.keys()) this.#up(channel, false);
+        this.#error = undefined;
         this.#change({ sockets: 'connecting' });
       },
       connected: () => {
@@ -192,13 +192,10 @@ export class Healing implements Source {
       isUp: false,
     };
     this.#channels.set(channel, followed);
-    if (this.#facts.sockets !== 'off' || this.#settings.sockets) this.#sockets?.follow(channel, from);
-    if (mustPoll(this.#facts)) this.#poll(channel, followed);
+    this.#sockets?.follow(channel, from);
+    this.#change({});
     if (!this.#sockets && !this.#settings.polls) {
-      this.#fail(
-        channel,
-        new RealtimeError('unsupported', 'sockets are switched off, and nothing is polled'),
-      );
+      this.#fail(channel, new RealtimeError('unsupported', 'sockets and polls are off'));
     }
     return followed;
   }
@@ -209,8 +206,7 @@ export class Healing implements Source {
       return this.#sockets.history(channel, mark.place);
     const since = sinceOf(mark);
     const { frames } = await this.#polls.once(channel, since);
-    if (frames.some(isSnapshot))
-      throw new RealtimeError('not_found', 'what was missed is not known any more');
+    if (frames.some(isSnapshot)) throw new RealtimeError('not_found', 'too old');
     return frames.map((frame) => ({ frame }));
   }
 
@@ -348,12 +344,10 @@ export class Healing implements Source {
     if (mustPoll(facts)) for (const [channel, followed] of this.#channels) this.#poll(channel, followed);
     else if (facts.sockets !== 'connected' || !facts.online) this.#polls.stop();
     if (facts.sockets === 'connected' && facts.polls !== 'never') facts.polls = 'unknown';
-    const state = stateOf(facts);
-    const shown = state === 'live' ? undefined : this.#error;
-    const told = `${state} ${shown?.message ?? ''}`;
-    if (told === this.#told) return;
-    this.#told = told;
-    this.#sink.line(state, shown);
+    // With nothing to poll no poll will tell.
+    const idle = facts.polls === 'unknown' && this.#channels.size === 0;
+    const state = stateOf(idle ? { ...facts, polls: 'never' } : facts);
+    this.#sink.line(state, state === 'live' ? undefined : this.#error);
   }
 
   async #askHealth(): Promise<void> {

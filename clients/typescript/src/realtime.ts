@@ -2,8 +2,7 @@
 
 import { addresses, DEFAULT_URL, type Env, socketsEnabled } from './address.ts';
 import type { RealtimeError } from './errors.ts';
-import type { Frame, Handler } from './events.ts';
-import { guarded, Handlers } from './events.ts';
+import { guarded } from './events.ts';
 import type { ChannelName } from './generated/catalogue.ts';
 import { Healing } from './healing.ts';
 import { Hub, type Reader } from './hub.ts';
@@ -38,14 +37,8 @@ export interface Options {
   fetch?: typeof fetch;
 }
 
-/** A channel's events, without a state. */
-export interface Feed {
-  on<Type extends string>(type: Type, handler: Handler<Type>): () => void;
-  readonly state: State;
-  readonly error: RealtimeError | undefined;
-  onState(listener: (state: State) => void): () => void;
-  close(): void;
-}
+/** A channel's events, without a value. */
+export type Feed = Watch<undefined>;
 
 const FALLBACK_MS = 3_000;
 
@@ -88,7 +81,7 @@ export class Realtime {
       this.#hub.attach(own);
     };
     if (options.share === false || !canShare()) alone();
-    else void this.#share(where, settings.sockets, alone, (sink) => new Healing(settings, sink));
+    else void this.#shareTabs(where, settings.sockets, alone, (sink) => new Healing(settings, sink));
   }
 
   get state(): State {
@@ -109,40 +102,9 @@ export class Realtime {
     return String(claimsOf(await this.#tokens.get()).user_id ?? '');
   }
 
-  /** Every event of a channel, from now on. */
+  /** Every event of a channel, from now on; all who read the same one share it. */
   feed(channel: ChannelName): Feed {
-    const handlers = new Handlers();
-    const listeners = new Set<(state: State) => void>();
-    let state: State = 'catching-up';
-    let error: RealtimeError | undefined;
-    const tell = (frame: Frame | undefined) => frame && handlers.tell(frame);
-    const set = (next: State) => {
-      state = next;
-      for (const listener of [...listeners]) guarded(() => listener(next));
-    };
-    const close = this.read(channel, {
-      start: ({ snapshot }) => tell(snapshot),
-      frame: tell,
-      state: set,
-      fail: (why) => {
-        error = why;
-        set('offline');
-      },
-    });
-    return {
-      on: (type, handler) => handlers.on(type, handler),
-      get state() {
-        return state;
-      },
-      get error() {
-        return error;
-      },
-      onState(listener) {
-        listeners.add(listener);
-        return () => listeners.delete(listener);
-      },
-      close,
-    };
+    return this.#share(`feed ${channel}`, { channel, reduce: () => undefined });
   }
 
   /** Reads a channel by hand; domains and feeds are made of this. */
@@ -157,16 +119,7 @@ export class Realtime {
 
   /** Watches a subject; all who watch the same one share it. */
   watch<T>(subject: Subject<T>): Watch<T> {
-    let watched = this.#watched.get(subject.channel) as Watched<T> | undefined;
-    if (!watched) {
-      const made = new Watched(this, subject, () => {
-        if (this.#watched.get(subject.channel) === (made as Watched<unknown>))
-          this.#watched.delete(subject.channel);
-      });
-      watched = made;
-      this.#watched.set(subject.channel, made as Watched<unknown>);
-    }
-    return handleOf(watched);
+    return this.#share(subject.channel, subject);
   }
 
   /** Tries sockets again now, after they were given up. */
@@ -182,8 +135,17 @@ export class Realtime {
     this.#watched.clear();
   }
 
+  #share<T>(key: string, subject: Subject<T>): Watch<T> {
+    let watched = this.#watched.get(key) as Watched<T> | undefined;
+    if (!watched) {
+      watched = new Watched<T>(this, subject, () => this.#watched.delete(key));
+      this.#watched.set(key, watched as Watched<unknown>);
+    }
+    return handleOf(watched);
+  }
+
   /** Tabs of one user share; who that is has to be known first. */
-  async #share(
+  async #shareTabs(
     where: string,
     sockets: boolean,
     alone: () => void,

@@ -21,7 +21,7 @@ export interface SocketSettings {
 export interface SocketEvents {
   connecting(): void;
   connected(): void;
-  /** For good, or until `connect`. `error` is absent when it was asked for. */
+  /** For good, or until `connect`. `error` is absent when it was asked for, or told before. */
   disconnected(error: RealtimeError | undefined, mayRetry: boolean): void;
   problem(error: RealtimeError): void;
   /** `recovered`: what was missed since the place named follows. `data`: the channel's state. */
@@ -83,8 +83,10 @@ export class Sockets {
             refused = await tokens.get();
             return refused;
           } catch (why) {
-            if (errorOf(why).code === 'unauthorised') throw new UnauthorizedError(errorOf(why).message);
-            throw why;
+            const error = errorOf(why);
+            this.#events.problem(error);
+            if (error.code === 'unauthorised') throw new UnauthorizedError(error.message);
+            throw error;
           }
         },
       },
@@ -165,8 +167,9 @@ export class Sockets {
     client.on('connected', () => this.#events.connected());
     client.on('disconnected', ({ code, reason }) => {
       this.#given.clear();
-      const word = code === 1 || code === 3500 ? 'unauthorised' : code === 3507 ? 'forbidden' : 'unavailable';
-      const error = code === 0 ? undefined : new RealtimeError(word, `${reason} (${code})`);
+      const word = code === 3500 ? 'unauthorised' : code === 3507 ? 'forbidden' : 'unavailable';
+      // Of a token that was not to be had, which is 1, it was told already.
+      const error = code < 2 ? undefined : new RealtimeError(word, `${reason} (${code})`);
       this.#events.disconnected(error, !FINAL.has(code));
     });
     client.on('error', ({ error }) =>

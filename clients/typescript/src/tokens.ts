@@ -22,6 +22,7 @@ export function claimsOf(token: string): Record<string, unknown> {
 export class Tokens {
   readonly #source: TokenSource;
   #held = '';
+  #refused = '';
   #asking: Promise<string> | undefined;
 
   constructor(source: TokenSource) {
@@ -40,12 +41,16 @@ export class Tokens {
 
   /** This one was refused: the next `get` asks for another. */
   refuse(token: string): void {
-    if (token === this.#held) this.#held = '';
+    if (!token || token !== this.#held) return;
+    this.#held = '';
+    this.#refused = token;
   }
 
   async #ask(): Promise<string> {
     const token = typeof this.#source === 'string' ? this.#source : await this.#source();
     if (!token) throw new RealtimeError('unauthorised', 'nobody is signed in: there is no access token');
+    if (token === this.#refused)
+      throw new RealtimeError('unauthorised', 'the token was refused; a new one is needed');
     this.#held = token;
     return token;
   }

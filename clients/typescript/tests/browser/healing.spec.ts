@@ -19,7 +19,8 @@ async function listens(page: Page, url: string, more: Record<string, unknown> = 
 }
 
 const kept = <T>(page: Page, name: string) => page.evaluate((name) => window.kept[name] as T, name);
-const stateOf = (page: Page) => page.evaluate(() => (window.kept.feed as { state: string }).state);
+const stateOf = (page: Page) =>
+  page.evaluate(() => (window.kept.feed as { current: { state: string } }).current.state);
 const is = (page: Page, state: string) =>
   until(async () => (await stateOf(page)) === state, `it is ${state}`);
 const has = (page: Page, count: number) =>

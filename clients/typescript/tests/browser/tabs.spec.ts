@@ -15,7 +15,8 @@ async function follows(page: Page, url: string): Promise<void> {
 const seen = (page: Page) => page.evaluate(() => window.kept.seen as number[]);
 const isLive = (page: Page) =>
   until(
-    async () => page.evaluate(() => (window.kept.feed as { state: string }).state === 'live'),
+    async () =>
+      page.evaluate(() => (window.kept.feed as { current: { state: string } }).current.state === 'live'),
     'it is live',
   );
 const version = (page: Page) =>

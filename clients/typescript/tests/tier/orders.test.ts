@@ -46,7 +46,7 @@ test('a second watcher of an open order gets its state, and both what follows', 
   const types: string[] = [];
   const feed = realtime.feed('order:5013');
   feed.on('*', ({ type }) => types.push(type));
-  await until(() => feed.state === 'live', 'the second reader has joined');
+  await until(() => feed.current.state === 'live', 'the second reader has joined');
   await tier.order('5013', 2, 'ACCEPTED');
   await until(() => first.current.value?.version === 2, 'version 2 came');
   await until(() => types.includes('order_accepted'), 'the feed has it');
@@ -74,7 +74,7 @@ test("a user's own feed is given by the tier, and heals as well", async () => {
   const feed = realtime.feed('customer:7');
   const seen: number[] = [];
   feed.on('promo_published', ({ data }) => seen.push((data as { n: number }).n));
-  await until(() => feed.state === 'live', 'the feed is live');
+  await until(() => feed.current.state === 'live', 'the feed is live');
   for (let n = 0; n < 30; n += 1) {
     if (n % 10 === 5) relay.cut();
     await tier.publish('customer:7', { type: 'promo.published', data: { n } });
@@ -100,13 +100,19 @@ test('a token that ends is renewed, and nothing is missed', async () => {
   const feed = realtime.feed('customer:7');
   const seen: number[] = [];
   feed.on('system_alert', ({ data }) => seen.push((data as { n: number }).n));
-  await until(() => feed.state === 'live', 'the feed is live');
+  await until(() => feed.current.state === 'live', 'the feed is live');
   for (let n = 0; asked < 3; n += 1) {
     await tier.publish('customer:7', { type: 'system_alert', data: { n } });
     const before = n;
     await until(() => seen.at(-1) === before, 'it came');
   }
   expect(seen).toEqual(seen.map((_, index) => index));
+});
+
+test('a token that has ended and is all there is, is said to be', async () => {
+  const realtime = customer({ token: tokenFor(7, {}, -60) });
+  await until(() => realtime.error?.code === 'unauthorised', 'it says so');
+  await until(() => realtime.state === 'offline', 'it is offline');
 });
 
 test('where sockets are refused it polls by itself, and goes back to sockets without a gap', async () => {
@@ -119,7 +125,7 @@ test('where sockets are refused it polls by itself, and goes back to sockets wit
   const seen: string[] = [];
   feed.on('ticket_updated', ({ event_id }: Frame) => seen.push(String(event_id)));
   await until(() => order.current.state === 'polling' && order.current.value?.version === 1, 'it polls');
-  await until(() => feed.state === 'polling', 'the feed polls');
+  await until(() => feed.current.state === 'polling', 'the feed polls');
   const events = (from: number, to: number) =>
     Array.from({ length: to - from }, (_, index) => ({
       type: 'ticket.updated',
