@@ -21,10 +21,15 @@ type Missing = Exclude<EventType, keyof Payloads>;
 const everyTypeHasItsPayload: [Missing] extends [never] ? true : Missing = true;
 void everyTypeHasItsPayload;
 
+/** `order.accepted` is `order_accepted`. */
+type Underscored<Type extends string> = Type extends `${infer Word}.${infer Rest}`
+  ? Underscored<`${Word}_${Rest}`>
+  : Type;
+
 /** An event as it comes over any of the tier's ways. */
 export interface Frame<Type extends string = string> {
-  type: Type;
-  data: Type extends keyof Payloads ? Payloads[Type] : unknown;
+  type: Underscored<Type>;
+  data: Underscored<Type> extends keyof Payloads ? Payloads[Underscored<Type>] : unknown;
   /** Absent of what only passes, as `typing`. */
   event_id?: string;
   timestamp?: string;
@@ -53,7 +58,7 @@ export class Handlers {
     const name = underscored(type);
     const own = this.#by.get(name) ?? new Set();
     this.#by.set(name, own);
-    const entry = handler as (event: Frame) => void;
+    const entry = handler as unknown as (event: Frame) => void;
     own.add(entry);
     return () => own.delete(entry);
   }

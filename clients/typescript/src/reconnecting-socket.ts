@@ -132,9 +132,11 @@ export class ReconnectingSocket {
     const where = addresses(url ?? (env?.VITE_WS_URL || DEFAULT_URL)).sockets;
     const socket = new websocket(`${where}${path}?${query}`);
     this.#socket = socket;
+    let openedAt = Number.POSITIVE_INFINITY;
     this.#timer = setTimeout(() => socket.close(), CONNECT_MS);
     socket.onopen = () => {
       clearTimeout(this.#timer);
+      openedAt = Date.now();
       if (isCurrent()) this.#set('connected');
     };
     socket.onmessage = ({ data }) => {
@@ -144,6 +146,7 @@ export class ReconnectingSocket {
       clearTimeout(this.#timer);
       if (!isCurrent()) return;
       this.#socket = undefined;
+      if (Date.now() - openedAt > MOST_MS) this.#attempts = 0;
       this.#closed(code, reason, token);
     };
     // A close follows, and says more.
@@ -158,7 +161,7 @@ export class ReconnectingSocket {
       return;
     }
     if (!frame) return;
-    // Only what is heard shows that the connection is of use: a server that takes and closes is not.
+    // Only what is heard, or time, shows that the connection is of use: a server that takes and closes is not.
     this.#attempts = 0;
     // Pings of the protocol are the browser's; a server that pings in words is answered in words.
     if (frame.type === 'ping') socket.send('{"type":"pong"}');

@@ -11,6 +11,9 @@ import type { State } from './state.ts';
 /** Of what tabs tell each other; tabs of another version do not share. */
 const VERSION = 1;
 
+/** A leader that says nothing for so long was frozen by its browser, in milliseconds. */
+const SILENCE_MS = 3_000;
+
 /** What a leader tells its own tab and all others, in the words of `Sink`. */
 const TOLD = ['line', 'up', 'frame', 'restart', 'polled', 'failed'] as const;
 
@@ -50,6 +53,7 @@ export class Tabs implements Source {
   /** Aborted while this tab takes no part. */
   #part: AbortController | undefined;
   #leader = '';
+  #silence: ReturnType<typeof setTimeout> | undefined;
   #asks = 0;
   readonly #asked = new Map<number, Deferred<unknown>>();
   // Only where this tab leads:
@@ -70,6 +74,7 @@ export class Tabs implements Source {
     // A page that the browser keeps aside to show it again must not hold the connection meanwhile.
     globalThis.addEventListener?.('pagehide', this.#leave);
     globalThis.addEventListener?.('pageshow', this.#enter);
+    globalThis.document?.addEventListener('visibilitychange', this.#probe);
   }
 
   join(channel: string, mark?: Mark): Promise<Joined> {
@@ -91,6 +96,7 @@ export class Tabs implements Source {
   close(): void {
     globalThis.removeEventListener?.('pagehide', this.#leave);
     globalThis.removeEventListener?.('pageshow', this.#enter);
+    globalThis.document?.removeEventListener('visibilitychange', this.#probe);
     this.#leave();
     this.#channel.close();
   }
@@ -98,16 +104,8 @@ export class Tabs implements Source {
   readonly #enter = (): void => {
     if (this.#part) return;
     this.#part = new AbortController();
-    const { signal } = this.#part;
-    const hold = (name: string, held: () => void) => {
-      const untilAborted = () => {
-        held();
-        return new Promise<void>((release) => signal.addEventListener('abort', () => release()));
-      };
-      navigator.locks.request(name, { signal }, untilAborted).catch(() => {});
-    };
-    hold(`${this.#name}:${this.#id}`, () => {});
-    hold(this.#name, () => this.#begin());
+    this.#hold(`${this.#name}:${this.#id}`, () => {});
+    this.#hold(this.#name, this.#begin);
     // Until somebody leads there is nobody to ask.
     this.#say({ hello: true });
   };
@@ -115,6 +113,8 @@ export class Tabs implements Source {
   readonly #leave = (): void => {
     this.#part?.abort();
     this.#part = undefined;
+    clearTimeout(this.#silence);
+    this.#silence = undefined;
     this.#leader = '';
     this.#own?.close();
     this.#own = undefined;
@@ -123,9 +123,32 @@ export class Tabs implements Source {
     this.#forget();
   };
 
+  /** Has a lock as long as this tab takes part. `steal`: from whoever has it, who then has to begin anew. */
+  #hold(name: string, held: () => void, steal = false): void {
+    const { signal } = this.#part as AbortController;
+    const untilAborted = () => {
+      held();
+      return new Promise<void>((release) => signal.addEventListener('abort', () => release()));
+    };
+    navigator.locks.request(name, steal ? { steal } : { signal }, untilAborted).catch(() => {
+      if (signal.aborted) return;
+      this.#leave();
+      this.#enter();
+    });
+  }
+
+  /** Asks who leads. Nobody says so: the lock is with a tab that the browser froze, and is taken. */
+  readonly #probe = (): void => {
+    if (!this.#part || this.#own || this.#silence || globalThis.document?.hidden) return;
+    this.#silence = setTimeout(() => this.#hold(this.#name, this.#begin, true), SILENCE_MS);
+    this.#say({ hello: true });
+  };
+
   /** This tab leads from now on. */
-  #begin(): void {
-    if (!this.#part) return;
+  readonly #begin = (): void => {
+    if (!this.#part || this.#own) return;
+    clearTimeout(this.#silence);
+    this.#silence = undefined;
     this.#leader = this.#id;
     this.#forget();
     const tell =
@@ -141,7 +164,7 @@ export class Tabs implements Source {
     this.#own = this.#lead(Object.fromEntries(TOLD.map((told) => [told, tell(told)])) as unknown as Sink);
     this.#announce();
     this.#hub.attach(this);
-  }
+  };
 
   #announce(): void {
     this.#say({ leader: this.#id, line: this.#line.map(plain), up: [...this.#up] });
@@ -155,6 +178,8 @@ export class Tabs implements Source {
     } else if ('told' in message) {
       (this.#hub[message.told] as (...all: unknown[]) => void)(...message.with.map(whole));
     } else if ('leader' in message) {
+      clearTimeout(this.#silence);
+      this.#silence = undefined;
       if (this.#leader !== message.leader) {
         this.#leader = message.leader;
         this.#forget();
@@ -188,7 +213,8 @@ export class Tabs implements Source {
     this.#asks += 1;
     this.#asked.set(this.#asks, asked);
     this.#say({ tab: this.#id, ask: this.#asks, to, with: all });
-    return asked.promise;
+    const patience = setTimeout(this.#probe, SILENCE_MS);
+    return asked.promise.finally(() => clearTimeout(patience));
   }
 
   #tell(to: 'drop' | 'retry', all: unknown[]): void {

@@ -12,6 +12,7 @@ use owo_colors::OwoColorize;
 use crate::{
     place,
     shell::{command, quiet, run},
+    typescript,
 };
 
 /// The NATS server that the tests are written for.
@@ -29,6 +30,19 @@ pub(crate) struct Need {
     install: fn() -> Result<()>,
 }
 
+const NODE: Need = Need {
+    name: "Node with npm",
+    // Debian keeps the two apart.
+    find: || quiet(command("npm", ["--version"])).and(quiet(command("node", ["--version"]))),
+    install: || apt(&["nodejs", "npm"]),
+};
+
+const TYPESCRIPT: Need = Need {
+    name: "what the TypeScript package depends on",
+    find: || typescript::dependencies().map(shown),
+    install: typescript::install,
+};
+
 /// For tests. Another need is another line.
 pub(crate) const FOR_TESTS: &[Need] = &[
     Need { name: "nats-server", find: || nats_server().map(shown), install: install_nats },
@@ -40,15 +54,12 @@ pub(crate) const FOR_TESTS: &[Need] = &[
         find: || place::program("cargo-nextest").map(shown),
         install: || cargo_install("cargo-nextest", NEXTEST_VERSION),
     },
-    Need {
-        name: "Node with npm",
-        // Debian keeps the two apart.
-        find: || quiet(command("npm", ["--version"])).and(quiet(command("node", ["--version"]))),
-        install: || apt(&["nodejs", "npm"]),
-    },
+    NODE,
     Need { name: "centrifuge for JavaScript", find: || sdk_node().map(shown), install: install_sdk_node },
     Need { name: "centrifuge for Python", find: || sdk_python().map(shown), install: install_sdk_python },
     PYTHON_CLIENT,
+    TYPESCRIPT,
+    Need { name: "Chromium", find: || typescript::chromium().map(shown), install: || apt(&["chromium"]) },
 ];
 
 /// Our package for Django, with what its tests and lints need.
@@ -78,6 +89,8 @@ pub(crate) const FOR_LINTS: &[Need] = &[
         install: || cargo_install("cargo-deny", DENY_VERSION),
     },
     PYTHON_CLIENT,
+    NODE,
+    TYPESCRIPT,
 ];
 
 /// Everything.

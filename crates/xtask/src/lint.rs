@@ -7,7 +7,7 @@ use owo_colors::OwoColorize;
 use crate::{
     install,
     shell::{self, command, quiet},
-    tidy,
+    tidy, typescript,
 };
 
 pub(crate) fn run() -> Result<()> {
@@ -24,6 +24,7 @@ pub(crate) fn run() -> Result<()> {
         python(&["ruff", "check"]),
         python(&["ruff", "format", "--check"]),
         python(&["mypy"]),
+        typescript::lint(),
     ])
 }
 

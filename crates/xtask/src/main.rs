@@ -11,6 +11,7 @@ mod place;
 mod shell;
 mod test;
 mod tidy;
+mod typescript;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -72,12 +72,7 @@ export type ChatEventType =
 export type NotificationsEventType = 'notification' | 'notification_read' | 'notification_cleared';
 
 /** Every event that the catalogue has. Others are delivered as well. */
-export type EventType =
-  | OrdersEventType
-  | TrackingEventType
-  | UnownedEventType
-  | ChatEventType
-  | NotificationsEventType;
+export type EventType = OrdersEventType | TrackingEventType | UnownedEventType | ChatEventType | NotificationsEventType;
 
 /** Events of which only the newest of a key counts. */
 export type LatestEventType = 'rider_location' | 'rider_left' | 'chat_read' | 'typing';

@@ -130,3 +130,41 @@ test('a tab calls over the one that leads, and is told when that goes', async ({
   );
   expect(texts).toEqual(['from a follower', 'and another']);
 });
+
+test('a leading tab that the browser freezes is replaced, and goes on as any other when it wakes', async ({
+  tier,
+  relay,
+  tab,
+}) => {
+  const [leader, other] = [await tab(), await tab()];
+  await tier.order('1', 1, 'PENDING');
+  for (const page of [leader, other]) {
+    await follows(page, relay.url);
+    await isLive(page);
+  }
+  const devtools = await leader.context().newCDPSession(leader);
+  await devtools.send('Page.setWebLifecycleState', { state: 'frozen' });
+  // Somebody asks something there, and gets no answer.
+  await tier.order('78', 1, 'READY');
+  const status = await other.evaluate(
+    async () =>
+      (
+        await window.sdk
+          .orders(window.kept.realtime as InstanceType<typeof window.sdk.Realtime>)
+          .watch(78)
+          .ready()
+      ).status,
+  );
+  expect(status).toBe('READY');
+  await isLive(other);
+  await tier.publish('customer:7', alert(0), alert(1));
+  await until(async () => (await seen(other)).length === 2, 'both came');
+  await devtools.send('Page.setWebLifecycleState', { state: 'active' });
+  await isLive(leader);
+  await tier.publish('customer:7', alert(2));
+  for (const page of [leader, other]) {
+    await until(async () => (await seen(page)).length === 3, 'all came');
+    expect(await seen(page)).toEqual([0, 1, 2]);
+  }
+  await until(() => relay.sockets === 1, 'one connection is left');
+});

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { connect, type Frame, orders, type Realtime } from '../../src/index.ts';
+import { connect, orders, type Realtime } from '../../src/index.ts';
 import { Relay, Tier, tokenFor, until } from '../servers.ts';
 
 let tier: Tier;
@@ -123,7 +123,7 @@ test('where sockets are refused it polls by itself, and goes back to sockets wit
   const order = orders(realtime).watch(5015);
   const feed = realtime.feed('customer:7');
   const seen: string[] = [];
-  feed.on('ticket_updated', ({ event_id }: Frame) => seen.push(String(event_id)));
+  feed.on('ticket_updated', ({ event_id }) => seen.push(String(event_id)));
   await until(() => order.current.state === 'polling' && order.current.value?.version === 1, 'it polls');
   await until(() => feed.current.state === 'polling', 'the feed polls');
   const events = (from: number, to: number) =>

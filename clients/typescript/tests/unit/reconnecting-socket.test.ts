@@ -105,6 +105,19 @@ test('it comes back after 1 s, 2 s, 4 s … 30 s with the last event, at most te
   expect(own.status).toBe('connected');
 });
 
+test('a connection that held begins to count anew, although nothing was heard', async () => {
+  const own = socket();
+  own.connect();
+  for (let round = 0; round < 12; round += 1) {
+    await soon();
+    Wire.last.opens();
+    await vi.advanceTimersByTimeAsync(60_000);
+    Wire.last.ends(1012);
+    expect(own.status).toBe('reconnecting');
+    await vi.advanceTimersByTimeAsync(1_000);
+  }
+});
+
 test('a handshake that takes longer than five seconds is given up', async () => {
   const own = socket();
   own.connect();
