@@ -143,7 +143,9 @@ test('a leading tab that the browser freezes is replaced, and goes on as any oth
     await isLive(page);
   }
   const devtools = await leader.context().newCDPSession(leader);
-  await devtools.send('Page.setWebLifecycleState', { state: 'frozen' });
+  // As a browser does it with tabs in the background: at its next statement, and until further notice.
+  await devtools.send('Debugger.enable');
+  await devtools.send('Debugger.pause');
   // Somebody asks something there, and gets no answer.
   await tier.order('78', 1, 'READY');
   const status = await other.evaluate(
@@ -159,7 +161,9 @@ test('a leading tab that the browser freezes is replaced, and goes on as any oth
   await isLive(other);
   await tier.publish('customer:7', alert(0), alert(1));
   await until(async () => (await seen(other)).length === 2, 'both came');
-  await devtools.send('Page.setWebLifecycleState', { state: 'active' });
+  expect(relay.sockets).toBe(2);
+  await devtools.send('Debugger.resume');
+  await devtools.send('Debugger.disable');
   await isLive(leader);
   await tier.publish('customer:7', alert(2));
   for (const page of [leader, other]) {
