@@ -39,7 +39,7 @@ export function addresses(url: string): Addresses {
   try {
     whole = new URL(url, page);
   } catch {
-    throw new TypeError(`${JSON.stringify(url)} is not an address; VITE_WS_URL is like ${DEFAULT_URL}`);
+    throw new TypeError(`${url} is no address; VITE_WS_URL is like ${DEFAULT_URL}`);
   }
   const base = `${whole.host}${whole.pathname.replace(/\/+$/, '').replace(/\/ws$/, '')}`;
   const safe = whole.protocol === 'wss:' || whole.protocol === 'https:' ? 's' : '';

@@ -11,7 +11,6 @@ import { type Polled, type PollSettings, Polls } from './polls.ts';
 import { type SocketSettings, Sockets } from './sockets.ts';
 import {
   Deferred,
-  idOf,
   isSnapshot,
   type Joined,
   type Mark,
@@ -34,11 +33,16 @@ export interface HealingSettings extends SocketSettings, PollSettings {
   fallbackMs: number;
 }
 
-/** How a newcomer to an open channel gets its state, and in which frame. */
-const SNAPSHOTS: Record<SnapshotKind | 'menu', readonly [method: string, argument: string]> = {
-  order: ['orders.get', 'order_id'],
-  menu: ['menus.get', 'restaurant_id'],
+/** How a newcomer to an open channel gets its state. `byValues`: what changes it is not recovered, so whoever comes back gets it, too. */
+const SNAPSHOTS: Record<
+  SnapshotKind | 'menu',
+  readonly [method: string, argument: string, byValues: boolean]
+> = {
+  order: ['orders.get', 'order_id', false],
+  menu: ['menus.get', 'restaurant_id', true],
 };
+
+const snapshotOf = (channel: string) => SNAPSHOTS[channel.split(':')[0] as keyof typeof SNAPSHOTS];
 /** Sockets that the tier ended for good are tried again after so long, in milliseconds. */
 const AGAIN_MS = 30_000;
 
@@ -47,10 +51,8 @@ interface Followed {
   hasStarted: boolean;
   /** Frames since here were told. */
   from?: Place;
-  /** Of the newest frame of the log that came by socket. */
-  place?: Place;
-  /** By which polls go on. */
-  polledId?: string;
+  /** Up to where it was told: by socket, and by polls since. */
+  mark: Mark;
   /** As long as nothing has happened since. */
   snapshot?: Frame;
   /** The newest values, by their key. */
@@ -105,18 +107,20 @@ export class Healing implements Source {
     const known = this.#channels.get(channel);
     const followed = known ?? this.#follow(channel, mark);
     const isEarly = !followed.hasStarted;
-    const now: Mark = { place: followed.place, id: followed.polledId };
+    const now = { ...followed.mark };
     await followed.started.promise;
     const place = mark?.place;
     // Whoever asked before the start is told all that came since the place where it began.
     const { from } = followed;
+    const byValues = snapshotOf(channel)?.[2];
     if (place && isEarly && from?.epoch === place.epoch && from.offset <= place.offset)
-      return { fresh: false, frames: [] };
+      return { fresh: false, frames: [], snapshot: byValues ? followed.snapshot : undefined };
     const missed = mark && (await this.#missed(channel, mark).catch(() => undefined));
-    if (missed) return { fresh: false, frames: missed };
+    if (missed && !byValues) return { fresh: false, frames: missed };
     const frames = [...followed.values.values()].map((frame) => ({ frame }));
     const snapshot = await this.#snapshot(channel, followed, isEarly);
-    return { fresh: true, snapshot, frames, mark: isEarly ? { place: from, id: followed.polledId } : now };
+    if (missed) return { fresh: false, snapshot, frames: [...missed, ...frames] };
+    return { fresh: true, snapshot, frames, mark: isEarly ? { ...followed.mark, place: from } : now };
   }
 
   drop(channel: string): void {
@@ -152,7 +156,6 @@ export class Healing implements Source {
   #open(): Sockets {
     return new Sockets(this.#settings, {
       connecting: () => {
-        for (const channel of this.#channels.keys()) this.#up(channel, false);
         this.#error = undefined;
         this.#change({ sockets: 'connecting' });
       },
@@ -161,7 +164,6 @@ export class Healing implements Source {
         this.#change({ sockets: 'connected', overdue: false });
       },
       disconnected: (error, mayRetry) => {
-        for (const channel of this.#channels.keys()) this.#up(channel, false);
         this.#change({ sockets: 'off' }, error);
         if (error && mayRetry && !this.#ended.signal.aborted)
           this.#again = setTimeout(() => this.retry(), AGAIN_MS);
@@ -186,8 +188,7 @@ export class Healing implements Source {
       started: new Deferred(),
       hasStarted: false,
       from,
-      place: from,
-      polledId: mark?.id,
+      mark: { ...mark },
       values: new Map(),
       isUp: false,
     };
@@ -212,9 +213,9 @@ export class Healing implements Source {
 
   async #snapshot(channel: string, followed: Followed, isEarly: boolean): Promise<Frame | undefined> {
     if (isEarly && followed.snapshot) return followed.snapshot;
-    const [kind = '', id] = channel.split(':');
-    const known = SNAPSHOTS[kind as keyof typeof SNAPSHOTS];
+    const known = snapshotOf(channel);
     if (!known) return undefined;
+    const [kind, id] = channel.split(':');
     try {
       if (this.#facts.sockets !== 'connected')
         return (await this.#polls.once(channel, undefined)).frames.find(isSnapshot);
@@ -235,18 +236,20 @@ export class Healing implements Source {
   ): Promise<void> {
     const followed = this.#channels.get(channel);
     if (!followed) return;
-    const { hasStarted, polledId, place: before } = followed;
+    const { hasStarted, mark: before } = followed;
     this.#polls.remove(channel);
-    followed.polledId = undefined;
+    followed.mark = { place: before.place };
     if (!recovered) {
-      followed.place = place;
+      followed.mark = { place };
       followed.from = place;
       followed.values.clear();
       followed.snapshot = data;
-      const since = polledId ?? (hasStarted && before ? idOf(before) : undefined);
       // Whoever has read by polls goes on from there, unless a state is given.
-      if (hasStarted && !data) await this.#lastPoll(channel, followed, since);
+      if (hasStarted && !data) await this.#lastPoll(channel, followed, sinceOf(before));
       else if (hasStarted) this.#sink.restart(channel, { fresh: true, snapshot: data });
+    } else if (data) {
+      followed.snapshot = data;
+      if (hasStarted) this.#sink.restart(channel, { fresh: false, snapshot: data });
     }
     this.#started(followed);
     this.#up(channel, true);
@@ -272,11 +275,12 @@ export class Healing implements Source {
     if (!followed) return;
     for (const frame of frames) {
       if (!isSnapshot(frame)) this.#tellPolled(channel, followed, frame);
-      else if (followed.hasStarted) this.#sink.restart(channel, { fresh: true, snapshot: frame });
+      else if (followed.hasStarted)
+        this.#sink.restart(channel, { fresh: !snapshotOf(channel)?.[2], snapshot: frame });
       else followed.snapshot = frame;
     }
     if (id) {
-      followed.polledId = id;
+      followed.mark.id = id;
       this.#sink.polled(channel, id);
     }
     this.#started(followed);
@@ -292,7 +296,7 @@ export class Healing implements Source {
   #tell(channel: string, followed: Followed, placed: Placed, isValue: boolean): void {
     const { frame, place } = placed;
     if (place) {
-      followed.place = place;
+      followed.mark = { place };
       followed.snapshot = undefined;
     } else if (isValue && frame.event_id) {
       // Values are given again with every start and every poll.
@@ -325,14 +329,13 @@ export class Healing implements Source {
     this.#sink.up(channel, isUp);
   }
 
-  #poll(channel: string, followed: Followed): void {
-    this.#polls.add(channel, () => followed.polledId ?? (followed.place ? idOf(followed.place) : undefined));
-  }
-
   /** Everything that follows from what is known happens here. */
   #change(news: Partial<Facts>, error = this.#error): void {
     if (this.#ended.signal.aborted) return;
     Object.assign(this.#facts, news);
+    if (news.sockets && news.sockets !== 'connected') {
+      for (const channel of this.#channels.keys()) this.#up(channel, false);
+    }
     this.#error = error;
     const facts = this.#facts;
     if (facts.sockets === 'connecting' && !facts.overdue) {
@@ -341,8 +344,10 @@ export class Healing implements Source {
       clearTimeout(this.#overdue);
       this.#overdue = undefined;
     }
-    if (mustPoll(facts)) for (const [channel, followed] of this.#channels) this.#poll(channel, followed);
-    else if (facts.sockets !== 'connected' || !facts.online) this.#polls.stop();
+    if (mustPoll(facts)) {
+      for (const [channel, followed] of this.#channels)
+        this.#polls.add(channel, () => sinceOf(followed.mark));
+    } else if (facts.sockets !== 'connected' || !facts.online) this.#polls.stop();
     if (facts.sockets === 'connected' && facts.polls !== 'never') facts.polls = 'unknown';
     // With nothing to poll no poll will tell.
     const idle = facts.polls === 'unknown' && this.#channels.size === 0;

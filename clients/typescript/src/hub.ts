@@ -54,10 +54,8 @@ class Reading {
   joined({ frames, mark, ...start }: Joined): void {
     const waited = this.waiting ?? [];
     this.waiting = undefined;
-    if (start.fresh || !this.hasStarted) {
-      this.#start(start);
-      this.mark = mark;
-    }
+    if (start.fresh || start.snapshot || !this.hasStarted) this.#start(start);
+    if (start.fresh || !this.hasStarted) this.mark = mark;
     this.hasStarted = true;
     for (const one of [...frames, ...waited]) this.take(one);
   }

@@ -32,7 +32,8 @@ export const reduceMenu =
       const { menu_version, items, complete } = data as MenuSnapshot;
       if (held && menu_version < held.base) return held;
       const all = new Map<string, MenuItem>();
-      for (const item of items) all.set(item.item_id, { ...item, version: menu_version, removed: false });
+      for (const item of items)
+        all.set(String(item.item_id), { ...item, version: menu_version, removed: false });
       // What came while this was on its way, or is not told again because it does not fit.
       for (const [id, item] of held?.items ?? []) {
         if (item.version > menu_version || (!complete && !all.has(id))) all.set(id, item);
@@ -58,8 +59,9 @@ export const reduceMenu =
     if (type === 'menu_updated') return { ...view, structure: view.structure + 1 };
     if (type !== 'menu_item') return held;
     const { restaurant_id: _, menu_version, ...item } = data as MenuItemChange;
-    if (menu_version <= (view.items.get(item.item_id)?.version ?? view.base)) return held;
-    const items = new Map(view.items).set(item.item_id, { ...item, version: menu_version });
+    const id = String(item.item_id);
+    if (menu_version <= (view.items.get(id)?.version ?? view.base)) return held;
+    const items = new Map(view.items).set(id, { ...item, version: menu_version });
     return { ...view, items, version: Math.max(view.version, menu_version) };
   };
 
@@ -73,14 +75,20 @@ export const isAvailable = (menu: MenuView | undefined, itemId: number | string)
 export const menu = (realtime: Realtime) => ({
   watch(restaurantId: number | string): Watch<MenuView> {
     const reduce = reduceMenu(String(restaurantId));
+    let isFirst = true;
     return realtime.watch<MenuView>({
       channel: `menu:${restaurantId}`,
       reduce,
-      async load({ snapshot }) {
+      async load({ fresh, snapshot }) {
+        // What was missed is not known: the structure may have changed, too.
+        const step = fresh && !isFirst ? 1 : 0;
+        isFirst = false;
         const isWhole = (snapshot?.data as MenuSnapshot | undefined)?.complete !== false;
-        if (isWhole) return (value) => value;
-        const data = await realtime.call('menus.get', { restaurant_id: String(restaurantId) });
-        return (value) => reduce(value, { type: 'menu_snapshot', data });
+        const data = isWhole ? undefined : await realtime.call('menus.get', { restaurant_id: restaurantId });
+        return (held) => {
+          const view = data ? reduce(held, { type: 'menu_snapshot', data }) : held;
+          return view && step ? { ...view, structure: view.structure + step } : view;
+        };
       },
     });
   },

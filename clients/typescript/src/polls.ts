@@ -38,8 +38,12 @@ export interface PollSettings {
   fetch: typeof fetch;
 }
 
-/** How long the tier may keep a poll waiting, and how many wait at once: browsers have six connections to a host. */
+/** How long the tier may keep a poll waiting. */
 const WAIT = '20s';
+/** Values that change between two polls end no wait: where those matter it is short. */
+const WAIT_VALUES = '5s';
+const VALUES = /^(menu|track|area):/;
+/** Browsers have six connections to a host. */
 const AT_ONCE_MAX = 4;
 /** Waits after a poll that failed, in milliseconds. */
 const RETRY_MS = [1_000, 30_000] as const;
@@ -50,7 +54,7 @@ export async function pollOnce(
   channel: string,
   since: string | undefined,
   wait: boolean,
-  signal: AbortSignal,
+  signal = new AbortController().signal,
 ): Promise<Polled> {
   const { addresses, tokens, poll } = settings;
   if (poll) {
@@ -61,12 +65,12 @@ export async function pollOnce(
   const path = feedPath(channel);
   if (!path) throw new RealtimeError('unsupported', `${channel} can't be polled`);
   const query = new URLSearchParams({
-    wait: wait ? WAIT : '0s',
+    wait: !wait ? '0s' : VALUES.test(channel) ? WAIT_VALUES : WAIT,
     ...(since ? { since_event_id: since } : {}),
   });
   for (let isAgain = false; ; isAgain = true) {
     const token = await tokens.get();
-    const headers = { Authorization: `Bearer ${token}` };
+    const headers: HeadersInit = token ? { Authorization: `Bearer ${token}` } : {};
     const response = await settings.fetch(`${addresses.events}${path}?${query}`, {
       headers,
       signal,
@@ -143,7 +147,7 @@ export class Polls {
 
   /** One poll beside the others, which waits for nothing. */
   once(channel: string, since: string | undefined): Promise<Polled> {
-    return pollOnce(this.#settings, channel, since, false, new AbortController().signal);
+    return pollOnce(this.#settings, channel, since, false);
   }
 
   async #run(channel: string, since: () => string | undefined, signal: AbortSignal): Promise<void> {

@@ -16,6 +16,8 @@ import { handleOf, type Subject, type Watch, Watched } from './watch.ts';
 export interface Options {
   /** The access token, or a function that gives one. It is called again when a token has ended or was refused. */
   token: TokenSource;
+  /** Nobody has to be signed in: menus can be read without a token, where the tier allows it. */
+  anonymous?: boolean;
   /** Pass `import.meta.env`: `VITE_WS_URL` and `VITE_WS_ENABLED` are read from it. */
   env?: Env;
   /** Where the tier is; instead of `VITE_WS_URL`. */
@@ -54,7 +56,7 @@ export class Realtime {
 
   constructor(options: Options) {
     const env = options.env ?? {};
-    this.#tokens = new Tokens(options.token);
+    this.#tokens = new Tokens(options.token, options.anonymous);
     this.#hub = new Hub((state, error) => {
       if (state === this.#state && error?.message === this.#error?.message) return;
       this.#state = state;

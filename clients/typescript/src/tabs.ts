@@ -50,7 +50,8 @@ export class Tabs implements Source {
   readonly #channel: BroadcastChannel;
   readonly #hub: Hub;
   readonly #lead: (sink: Sink) => Source;
-  /** Aborted while this tab takes no part. */
+  readonly #life = new AbortController();
+  /** Aborted when this tab takes part no more. */
   #part: AbortController | undefined;
   #leader = '';
   #silence: ReturnType<typeof setTimeout> | undefined;
@@ -71,10 +72,11 @@ export class Tabs implements Source {
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }: MessageEvent<Message>) => this.#hear(data);
     this.#enter();
+    const { signal } = this.#life;
     // A page that the browser keeps aside to show it again must not hold the connection meanwhile.
-    globalThis.addEventListener?.('pagehide', this.#leave);
-    globalThis.addEventListener?.('pageshow', this.#enter);
-    globalThis.document?.addEventListener('visibilitychange', this.#probe);
+    globalThis.addEventListener?.('pagehide', this.#leave, { signal });
+    globalThis.addEventListener?.('pageshow', this.#enter, { signal });
+    globalThis.document?.addEventListener('visibilitychange', this.#probe, { signal });
   }
 
   join(channel: string, mark?: Mark): Promise<Joined> {
@@ -94,9 +96,7 @@ export class Tabs implements Source {
   }
 
   close(): void {
-    globalThis.removeEventListener?.('pagehide', this.#leave);
-    globalThis.removeEventListener?.('pageshow', this.#enter);
-    globalThis.document?.removeEventListener('visibilitychange', this.#probe);
+    this.#life.abort();
     this.#leave();
     this.#channel.close();
   }

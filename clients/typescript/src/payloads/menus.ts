@@ -1,9 +1,9 @@
-// Payloads of menus.
+// Payloads of menus. Source of truth: `rules/payload.rs` of the menus domain.
 
 import type { Id, Published } from './envelope.ts';
 
 export interface MenuItemState {
-  item_id: string;
+  item_id: Id;
   available: boolean;
   /** When a sold-out item comes back by itself. */
   until: string | null;
@@ -13,7 +13,7 @@ export interface MenuItemState {
 
 /** Items that are not listed are available at their usual price. */
 export interface MenuSnapshot {
-  restaurant_id: string;
+  restaurant_id: Id;
   menu_version: number;
   /** False: more items differ than fit one frame; ask `menus.get` for all of them. */
   complete: boolean;
@@ -22,7 +22,7 @@ export interface MenuSnapshot {
 }
 
 export interface MenuItemChange extends MenuItemState {
-  restaurant_id: string;
+  restaurant_id: Id;
   menu_version: number;
   removed: boolean;
 }

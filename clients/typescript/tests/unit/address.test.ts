@@ -17,7 +17,7 @@ test.each([
 });
 
 test('what is no address is said to be none, with an example', () => {
-  expect(() => addresses('nowhere')).toThrow(/"nowhere" is not an address; VITE_WS_URL is like ws:/);
+  expect(() => addresses('nowhere')).toThrow(/nowhere is no address; VITE_WS_URL is like ws:/);
 });
 
 test('feeds are at the paths that the frontends know', () => {
