@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import type {} from '../page/page.tsx';
 import { expect, test, until } from './world.ts';
@@ -171,4 +172,45 @@ test('a leading tab that the browser freezes is replaced, and goes on as any oth
     expect(await seen(page)).toEqual([0, 1, 2]);
   }
   await until(() => relay.sockets === 1, 'one connection is left');
+});
+
+test('what changes of a menu while its leader goes is there in the tab that goes on', async ({
+  tier,
+  relay,
+  tab,
+}) => {
+  const hasMenus = existsSync(new URL('../../../../proto/platepal/realtime/v1/menus.proto', import.meta.url));
+  test.skip(!hasMenus, 'a tier of before the domain knows no state of menus');
+  const says = (items: object[]) =>
+    tier.publish('menu:12', { type: 'menu.updated', data: { restaurant_id: 12, items } });
+  await says([{ item_id: 501, is_available: false }]);
+  const pages = [await tab(), await tab(), await tab()];
+  for (const page of pages) {
+    await follows(page, relay.url);
+    await isLive(page);
+    await page.evaluate(async () => {
+      const realtime = window.kept.realtime as InstanceType<typeof window.sdk.Realtime>;
+      const menu = window.sdk.menu(realtime).watch(12);
+      await menu.ready();
+      window.kept.menu = menu;
+    });
+  }
+  const available = (page: Page) =>
+    page.evaluate(() => {
+      const { value } = (window.kept.menu as ReturnType<ReturnType<typeof window.sdk.menu>['watch']>).current;
+      return [501, 502].map((id) => window.sdk.isAvailable(value, id));
+    });
+  for (const page of pages) expect(await available(page)).toEqual([false, true]);
+  const [leader, ...others] = pages;
+  await Promise.all([
+    leader?.close(),
+    says([
+      { item_id: 501, is_available: true },
+      { item_id: 502, is_available: false },
+    ]),
+  ]);
+  for (const page of others) {
+    await until(async () => (await available(page)).join() === 'true,false', 'the change came');
+    await isLive(page);
+  }
 });
