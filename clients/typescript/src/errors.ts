@@ -41,6 +41,7 @@ const BY_NUMBER: Record<number, ErrorCode> = {
   108: 'unsupported',
   109: 'unauthorised',
   111: 'limit',
+  112: 'not_found',
 };
 
 /** Centrifuge's error (`{code, message}`), or anything else that was thrown, as ours. */
@@ -53,4 +54,9 @@ export function errorOf(why: unknown): RealtimeError {
   };
   const word = BY_NUMBER[code ?? 0] ?? 'unavailable';
   return new RealtimeError(word, message || String(why), temporary || word === 'unavailable' || code === 111);
+}
+
+/** Nothing, of what can't be had; what can be had later is thrown on. */
+export function unlessRetryable(why: unknown): undefined {
+  if (errorOf(why).retryable) throw why;
 }

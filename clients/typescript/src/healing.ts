@@ -3,7 +3,7 @@
 // Owns what is followed, from which place, and the one state that follows from sockets, polls and the network. Must never know a
 // domain but for how its snapshot is asked for.
 
-import { errorOf, RealtimeError } from './errors.ts';
+import { RealtimeError, unlessRetryable } from './errors.ts';
 import type { Frame } from './events.ts';
 import type { SnapshotKind } from './generated/catalogue.ts';
 import { payloadOf } from './payloads/envelope.ts';
@@ -115,7 +115,7 @@ export class Healing implements Source {
     const byValues = snapshotOf(channel)?.[2];
     if (place && isEarly && from?.epoch === place.epoch && from.offset <= place.offset)
       return { fresh: false, frames: [], snapshot: byValues ? followed.snapshot : undefined };
-    const missed = mark && (await this.#missed(channel, mark).catch(() => undefined));
+    const missed = mark && (await this.#missed(channel, mark).catch(unlessRetryable));
     if (missed && !byValues) return { fresh: false, frames: missed };
     const frames = [...followed.values.values()].map((frame) => ({ frame }));
     const snapshot = await this.#snapshot(channel, followed, isEarly);
@@ -203,8 +203,8 @@ export class Healing implements Source {
 
   /** What came after a mark. Rejects when that is not known any more. */
   async #missed(channel: string, mark: Mark): Promise<Placed[]> {
-    if (mark.place && this.#facts.sockets === 'connected' && this.#sockets)
-      return this.#sockets.history(channel, mark.place);
+    const bySocket = this.#facts.sockets === 'connected' || !this.#settings.polls;
+    if (mark.place && bySocket && this.#sockets) return this.#sockets.history(channel, mark.place);
     const since = sinceOf(mark);
     const { frames } = await this.#polls.once(channel, since);
     if (frames.some(isSnapshot)) throw new RealtimeError('not_found', 'too old');
@@ -223,8 +223,7 @@ export class Healing implements Source {
       return { type: `${kind}_snapshot`, data: await this.call(method, { [argument]: id }) };
     } catch (why) {
       // Nothing is known of it yet: what happens makes its state.
-      if (!errorOf(why).retryable) return undefined;
-      throw why;
+      return unlessRetryable(why);
     }
   }
 

@@ -1,7 +1,7 @@
 // Reading without sockets: the tier's own long poll, or a function of the application's that asks its REST API.
 
 import { type Addresses, feedPath } from './address.ts';
-import { RealtimeError } from './errors.ts';
+import { type ErrorCode, errorOf, RealtimeError } from './errors.ts';
 import { type Frame, frameOf } from './events.ts';
 import { backoffMs } from './state.ts';
 import type { Tokens } from './tokens.ts';
@@ -89,20 +89,22 @@ export async function pollOnce(
   }
 }
 
-/** An error that knows how long to wait. */
-class Refusal extends RealtimeError {
-  waitMs?: number;
-}
+/** An error that may know how long to wait. */
+type Refusal = RealtimeError & { waitMs?: number };
 
 async function refusal(response: Response): Promise<Refusal> {
   const body = (await response.json().catch(() => ({}))) as { message?: string; retry_after_ms?: number };
-  const word = (
-    { 400: 'invalid', 401: 'unauthorised', 403: 'forbidden', 404: 'not_found', 429: 'limit' } as const
-  )[response.status];
+  const words = {
+    400: 'invalid',
+    401: 'unauthorised',
+    403: 'forbidden',
+    404: 'not_found',
+    429: 'limit',
+  } as const;
+  const word = words[response.status as keyof typeof words] as ErrorCode | undefined;
   const message = body.message ?? `the tier answered ${response.status}`;
-  const why = new Refusal(word ?? 'unavailable', message, !word || word === 'limit');
-  why.waitMs = body.retry_after_ms;
-  return why;
+  const error = new RealtimeError(word ?? 'unavailable', message, !word || word === 'limit');
+  return Object.assign(error, { waitMs: body.retry_after_ms });
 }
 
 export interface PollEvents {
@@ -163,7 +165,7 @@ export class Polls {
         this.#events.answered(channel, polled);
       } catch (why) {
         if (signal.aborted) return;
-        const error = why instanceof RealtimeError ? why : new RealtimeError('unavailable', String(why));
+        const error = errorOf(why);
         if (!error.retryable && error.code !== 'unauthorised') {
           this.#channels.delete(channel);
           this.#events.refused(channel, error);

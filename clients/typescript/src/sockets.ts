@@ -2,7 +2,7 @@
 
 import { Centrifuge, type Subscription, UnauthorizedError } from 'centrifuge';
 import type { Addresses } from './address.ts';
-import { errorOf, RealtimeError } from './errors.ts';
+import { errorOf, RealtimeError, unlessRetryable } from './errors.ts';
 import type { Frame } from './events.ts';
 import { frameOf } from './events.ts';
 import type { Place, Placed } from './source.ts';
@@ -33,6 +33,8 @@ export interface SocketEvents {
 
 /** Waits between attempts to connect, in milliseconds. */
 const RECONNECT_MS = [500, 20_000] as const;
+/** The wait before a history is asked again, in milliseconds. */
+const AGAIN_MS = 1_000;
 /** Publications in one page of a history; the tier gives at most 300. */
 const PAGE = 300;
 /** The error that says that the tier gives the channel by itself. */
@@ -45,7 +47,7 @@ interface Followed {
   since?: Place;
   /** Absent of what the tier gives by itself. */
   subscription?: Subscription;
-  /** What comes while the history is read. */
+  /** What comes before it is known how this starts: it must not be told yet, nor taken for what was read. */
   held?: Placed[];
 }
 
@@ -104,7 +106,7 @@ export class Sockets {
 
   /** From a place, if the tier still has what came after it. */
   follow(channel: string, since?: Place): void {
-    const followed: Followed = { since };
+    const followed: Followed = { since, held: [] };
     this.#followed.set(channel, followed);
     if (this.#given.has(channel)) {
       void this.#startGiven(channel);
@@ -112,7 +114,10 @@ export class Sockets {
     }
     const subscription = this.#client.newSubscription(channel, since ? { since } : {});
     followed.subscription = subscription;
-    subscription.on('subscribed', (context) => this.#subscribed(context));
+    subscription.on('subscribed', (context) => {
+      followed.held = undefined;
+      this.#subscribed(context);
+    });
     subscription.on('publication', (context) => this.#publication(context));
     subscription.on('subscribing', () => this.#events.subscribing(channel));
     subscription.on('error', ({ error }) => this.#events.problem(errorOf(error)));
@@ -180,7 +185,7 @@ export class Sockets {
       this.#given.set(context.channel, context.streamPosition);
       const followed = this.#followed.get(context.channel);
       if (!followed || followed.subscription) return;
-      if (context.recovered) this.#subscribed(context);
+      if (context.recovered && !followed.held) this.#subscribed(context);
       else void this.#startGiven(context.channel);
     });
     client.on('publication', (context) => this.#publication(context));
@@ -196,8 +201,15 @@ export class Sockets {
     const followed = this.#followed.get(channel);
     if (!followed) return;
     const { since } = followed;
-    followed.held = [];
-    const missed = since && (await this.history(channel, since).catch(() => undefined));
+    followed.held ??= [];
+    let missed: Placed[] | undefined;
+    try {
+      missed = since && (await this.history(channel, since).catch(unlessRetryable));
+    } catch {
+      // Another connection begins by itself.
+      if (this.#given.has(channel)) setTimeout(() => this.#startGiven(channel), AGAIN_MS);
+      return;
+    }
     if (this.#followed.get(channel) !== followed) return;
     const { held = [] } = followed;
     followed.held = undefined;
