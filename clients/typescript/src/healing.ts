@@ -34,10 +34,7 @@ export interface HealingSettings extends SocketSettings, PollSettings {
 }
 
 /** How a newcomer to an open channel gets its state. `byValues`: what changes it is not recovered, so whoever comes back gets it, too. */
-const SNAPSHOTS: Record<
-  SnapshotKind | 'menu',
-  readonly [method: string, argument: string, byValues: boolean]
-> = {
+const SNAPSHOTS: Record<SnapshotKind, readonly [method: string, argument: string, byValues: boolean]> = {
   order: ['orders.get', 'order_id', false],
   menu: ['menus.get', 'restaurant_id', true],
 };

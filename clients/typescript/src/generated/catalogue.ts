@@ -38,12 +38,17 @@ export type TrackingEventType =
   | 'shift_reminder'
   | 'high_priority_alert';
 
-/** Events that no domain owns: delivered as they are published. */
-export type UnownedEventType =
+/** Events of the domain menus. */
+export type MenusEventType =
   | 'menu_updated'
+  | 'menu_snapshot'
+  | 'menu_item'
   | 'item_sold_out'
   | 'inventory_low'
-  | 'inventory_restocked'
+  | 'inventory_restocked';
+
+/** Events that no domain owns: delivered as they are published. */
+export type UnownedEventType =
   | 'payment_captured'
   | 'payment_failed'
   | 'refund_initiated'
@@ -72,10 +77,10 @@ export type ChatEventType =
 export type NotificationsEventType = 'notification' | 'notification_read' | 'notification_cleared';
 
 /** Every event that the catalogue has. Others are delivered as well. */
-export type EventType = OrdersEventType | TrackingEventType | UnownedEventType | ChatEventType | NotificationsEventType;
+export type EventType = OrdersEventType | TrackingEventType | MenusEventType | UnownedEventType | ChatEventType | NotificationsEventType;
 
 /** Events of which only the newest of a key counts. */
-export type LatestEventType = 'rider_location' | 'rider_left' | 'chat_read' | 'typing';
+export type LatestEventType = 'rider_location' | 'rider_left' | 'menu_item' | 'chat_read' | 'typing';
 
 /** Channels whose name has an id: `order:5012`. */
 export type ChannelKind =
@@ -92,7 +97,7 @@ export type ChannelKind =
 export type ChannelName = `${ChannelKind}:${string}` | 'admin' | 'all';
 
 /** Kinds of channels that give a newcomer their state. */
-export type SnapshotKind = 'order';
+export type SnapshotKind = 'menu' | 'order';
 
 /** `OrderStatus` of orders.proto, as it is written in JSON. */
 export type OrderStatus =

@@ -1,4 +1,4 @@
-// Payloads of menus. Source of truth: `rules/payload.rs` of the menus domain.
+// Payloads of menus. Source of truth: `crates/menus/src/rules/payload.rs`.
 
 import type { Id, Published } from './envelope.ts';
 
