@@ -27,6 +27,7 @@ use platepal_service::{
     access::Granted,
     feed::Feed,
     ids::Ids,
+    keep_together,
     outbox::{Letter, Outbox},
     sql::Transaction,
     timers::Timers,
@@ -93,7 +94,7 @@ impl Store {
         };
         let kept_by = store.clone();
         let lanes =
-            Lanes::new(count, settings.group.max(1), move |jobs| send::keep_together(kept_by.clone(), jobs));
+            Lanes::new(count, settings.group.max(1), move |jobs| keep_together(kept_by.clone(), jobs));
         Ok(Self { lanes, ..store })
     }
 

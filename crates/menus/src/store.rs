@@ -18,7 +18,7 @@ use std::sync::Arc;
 use platepal_bus::Bus;
 use platepal_events::{Channel, ChannelKind, Epoch, Event, EventId, Position, Timestamp};
 use platepal_service::{
-    Database, DatabaseError, Group,
+    Database, DatabaseError, Group, Keeper, keep, keep_together,
     outbox::{Letter, Outbox, OutboxError},
     sql::Transaction,
     timers::Timers,
@@ -127,19 +127,8 @@ impl Store {
     pub(crate) async fn keep(&self, update: Update, now: Timestamp) -> Result<Kept, StoreError> {
         match &self.together {
             Some(together) => together.run((update, now)).await.ok_or(sqlx::Error::PoolClosed)?,
-            None => self.keep_all(&[(update, now)]).await?.pop().ok_or(sqlx::Error::RowNotFound.into()),
+            None => keep(self, &(update, now)).await,
         }
-    }
-
-    /// Keeps updates in one transaction: all of them or none.
-    async fn keep_all(&self, jobs: &[Job]) -> Result<Vec<Kept>, StoreError> {
-        let mut tx = self.database.begin().await?;
-        let mut kept = Vec::with_capacity(jobs.len());
-        for (update, now) in jobs {
-            kept.push(self.keep_in(&mut tx, update, *now).await?);
-        }
-        tx.commit().await?;
-        Ok(kept)
     }
 
     async fn keep_in(
@@ -323,17 +312,20 @@ impl Store {
     }
 }
 
-/// Keeps updates in one commit; if that fails, each in its own, so that a bad one costs the others nothing.
-async fn keep_together(store: Store, jobs: Vec<Job>) -> Vec<Result<Kept, StoreError>> {
-    if let Ok(kept) = store.keep_all(&jobs).await {
-        return kept.into_iter().map(Ok).collect();
+impl Keeper for Store {
+    type Job = Job;
+    type Answer = Kept;
+    type Error = StoreError;
+
+    async fn keep_all(&self, jobs: &[Job]) -> Result<Vec<Result<Kept, StoreError>>, StoreError> {
+        let mut tx = self.database.begin().await?;
+        let mut kept = Vec::with_capacity(jobs.len());
+        for (update, now) in jobs {
+            kept.push(Ok(self.keep_in(&mut tx, update, *now).await?));
+        }
+        tx.commit().await?;
+        Ok(kept)
     }
-    let mut answers = Vec::with_capacity(jobs.len());
-    for job in &jobs {
-        let kept = store.keep_all(std::slice::from_ref(job)).await;
-        answers.push(kept.and_then(|mut kept| kept.pop().ok_or(sqlx::Error::RowNotFound.into())));
-    }
-    answers
 }
 
 /// The streams of a menu, named after who is told.

@@ -15,8 +15,9 @@ mod retention;
 use platepal_bus::Bus;
 use platepal_events::{Channel, ChannelKind, Epoch, Event, EventId, Position, Timestamp, millis};
 use platepal_service::{
-    Database, DatabaseError, Group,
+    Database, DatabaseError, Group, Keeper,
     access::Granted,
+    keep, keep_together,
     outbox::{Letter, Outbox, OutboxError},
     sql::{Row, Transaction},
     timers::Timers,
@@ -129,21 +130,8 @@ impl Store {
     ) -> Result<Kept, StoreError> {
         match &self.together {
             Some(together) => together.run((update, audience, now)).await.ok_or(sqlx::Error::PoolClosed)?,
-            None => {
-                self.keep_all(&[(update, audience, now)]).await?.pop().ok_or(sqlx::Error::RowNotFound.into())
-            }
+            None => keep(self, &(update, audience, now)).await,
         }
-    }
-
-    /// Keeps updates in one transaction: all of them or none.
-    async fn keep_all(&self, jobs: &[Job]) -> Result<Vec<Kept>, StoreError> {
-        let mut tx = self.database.begin().await?;
-        let mut kept = Vec::with_capacity(jobs.len());
-        for (update, audience, now) in jobs {
-            kept.push(self.keep_in(&mut tx, update, audience, *now).await?);
-        }
-        tx.commit().await?;
-        Ok(kept)
     }
 
     async fn keep_in(
@@ -349,17 +337,20 @@ impl Store {
     }
 }
 
-/// Keeps updates in one commit; if that fails, each in its own, so that a bad one costs the others nothing.
-async fn keep_together(store: Store, jobs: Vec<Job>) -> Vec<Result<Kept, StoreError>> {
-    if let Ok(kept) = store.keep_all(&jobs).await {
-        return kept.into_iter().map(Ok).collect();
+impl Keeper for Store {
+    type Job = Job;
+    type Answer = Kept;
+    type Error = StoreError;
+
+    async fn keep_all(&self, jobs: &[Job]) -> Result<Vec<Result<Kept, StoreError>>, StoreError> {
+        let mut tx = self.database.begin().await?;
+        let mut kept = Vec::with_capacity(jobs.len());
+        for (update, audience, now) in jobs {
+            kept.push(Ok(self.keep_in(&mut tx, update, audience, *now).await?));
+        }
+        tx.commit().await?;
+        Ok(kept)
     }
-    let mut answers = Vec::with_capacity(jobs.len());
-    for job in &jobs {
-        let kept = store.keep_all(std::slice::from_ref(job)).await;
-        answers.push(kept.and_then(|mut kept| kept.pop().ok_or(sqlx::Error::RowNotFound.into())));
-    }
-    answers
 }
 
 const READ: &str = "SELECT o.order_id, o.state, o.payload, COALESCE(s.seq, 0) AS seq, \

@@ -55,6 +55,44 @@ impl<J: Send + 'static, A: Send + 'static> Group<J, A> {
     }
 }
 
+/// What keeps jobs in a database, any number in one transaction.
+pub trait Keeper: Clone + Send + Sync + 'static {
+    /// What is to be kept.
+    type Job: Send + Sync + 'static;
+    /// What became of it.
+    type Answer: Send + 'static;
+    /// Why it was not.
+    type Error: From<sqlx::Error> + Send + 'static;
+
+    /// Keeps jobs in one transaction, and answers each, in their order. An error: nothing was kept.
+    fn keep_all(&self, jobs: &[Self::Job])
+    -> impl Future<Output = Result<Answers<Self>, Self::Error>> + Send;
+}
+
+/// What became of each of some jobs.
+pub type Answers<K> = Vec<Result<<K as Keeper>::Answer, <K as Keeper>::Error>>;
+
+/// Keeps one job.
+pub async fn keep<K: Keeper>(keeper: &K, job: &K::Job) -> Result<K::Answer, K::Error> {
+    let mut answers = keeper.keep_all(std::slice::from_ref(job)).await?;
+    answers.pop().unwrap_or_else(|| Err(sqlx::Error::RowNotFound.into()))
+}
+
+/// Keeps jobs in one transaction. If that fails, each in its own, so that one that can't be kept costs no other.
+pub async fn keep_together<K: Keeper>(keeper: K, jobs: Vec<K::Job>) -> Answers<K> {
+    match keeper.keep_all(&jobs).await {
+        Ok(answers) => answers,
+        Err(why) if jobs.len() == 1 => vec![Err(why)],
+        Err(_) => {
+            let mut answers = Vec::with_capacity(jobs.len());
+            for job in &jobs {
+                answers.push(keep(&keeper, job).await);
+            }
+            answers
+        }
+    }
+}
+
 /// Groups side by side. Jobs of one key go to the same of them, so they are done in the order in which they came. Cheap
 /// to clone.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use platepal_events::Timestamp;
 use platepal_service::{
+    Keeper,
     feed::Entry,
     outbox::Letter,
     sql::{self, Transaction, Value},
@@ -347,33 +348,21 @@ impl Store {
     }
 }
 
-/// Keeps messages in one transaction. If that fails, each in its own, so that one that can't be kept costs no other.
-pub(super) async fn keep_together(store: Store, jobs: Vec<Job>) -> Vec<Result<Sent, SendError>> {
-    metrics::histogram!("realtime_chat_commit_messages").record(jobs.len() as f64);
-    match keep_all(&store, &jobs).await {
-        Ok(answers) => answers,
-        Err(why) if jobs.len() == 1 => vec![Err(why)],
-        Err(_) => {
-            let mut answers = Vec::with_capacity(jobs.len());
-            for job in &jobs {
-                let one = keep_all(&store, std::slice::from_ref(job)).await;
-                answers
-                    .push(one.and_then(|mut one| one.pop().unwrap_or(Err(sqlx::Error::RowNotFound.into()))));
-            }
-            answers
-        }
-    }
-}
+impl Keeper for Store {
+    type Job = Job;
+    type Answer = Sent;
+    type Error = SendError;
 
-/// Answers in the order of `jobs`. An error of the database: nothing was kept.
-async fn keep_all(store: &Store, jobs: &[Job]) -> Result<Vec<Result<Sent, SendError>>, SendError> {
-    let ids = store.ids.take(jobs.len()).await?;
-    let mut tx = store.database.begin().await?;
-    let mut known = store.known(&mut tx, jobs).await?;
-    let pace = store.settings.message_pace();
-    let answers = jobs.iter().zip(ids).map(|(job, id)| known.keep(pace, job, id)).collect();
-    let new: Vec<_> = known.new.iter().map(|(place, message)| (place, message)).collect();
-    store.write(&mut tx, &new).await?;
-    tx.commit().await?;
-    Ok(answers)
+    async fn keep_all(&self, jobs: &[Job]) -> Result<Vec<Result<Sent, SendError>>, SendError> {
+        metrics::histogram!("realtime_chat_commit_messages").record(jobs.len() as f64);
+        let ids = self.ids.take(jobs.len()).await?;
+        let mut tx = self.database.begin().await?;
+        let mut known = self.known(&mut tx, jobs).await?;
+        let pace = self.settings.message_pace();
+        let answers = jobs.iter().zip(ids).map(|(job, id)| known.keep(pace, job, id)).collect();
+        let new: Vec<_> = known.new.iter().map(|(place, message)| (place, message)).collect();
+        self.write(&mut tx, &new).await?;
+        tx.commit().await?;
+        Ok(answers)
+    }
 }
