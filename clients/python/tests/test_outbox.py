@@ -4,7 +4,7 @@ import random
 import threading
 
 import pytest
-from servers import post, until
+from servers import Tier, free_port, post, until
 
 
 def waiting():
@@ -291,6 +291,39 @@ def test_counters_are_there_for_prometheus(realtime, tier, fresh):
     text = prometheus_client.generate_latest().decode()
     assert 'platepal_realtime_calls_total{method="EventsService/PublishBatch",result="ok"}' in text
     assert "platepal_realtime_outbox_waiting 1.0" in text
+
+
+def test_operators_see_what_the_outbox_holds(realtime, settings_of, fresh):
+    import httpx
+
+    from platepal_realtime.django import publish_on_commit
+    from platepal_realtime.django.models import OutboxEvent
+    from platepal_realtime.django.relay import Relay
+
+    address, password = f"127.0.0.1:{free_port()}", "a password of operators"
+    tier = Tier(REALTIME_CONSOLE_ADDR=address, REALTIME_CONSOLE_PASSWORD=password)
+    try:
+        tier.start()
+        settings_of(TARGET=tier.target)
+        publish_on_commit("menu.updated", {}, f"customer:{fresh()}")
+        OutboxEvent.objects.update(state=OutboxEvent.State.DEAD)
+        publish_on_commit("menu.updated", {}, f"customer:{fresh()}")
+        operator = httpx.Client(base_url=f"http://{address}")
+        assert operator.post("/api/login", json={"password": password}).status_code == 204
+        assert operator.get("/api/outboxes").json()["outboxes"] == []
+        stop, relay = threading.Event(), Relay()
+        working = threading.Thread(target=relay.run, args=(stop,))
+        working.start()
+        try:
+            until(lambda: operator.get("/api/outboxes").json()["outboxes"], "the relay reports")
+        finally:
+            stop.set()
+            working.join()
+        (report,) = operator.get("/api/outboxes").json()["outboxes"]
+        assert (report["name"], report["dead"]) == (relay.using, 1)
+        assert (report["waiting"], report["relayed"]) in [(0, 1), (1, 0)]
+    finally:
+        tier.close()
 
 
 def test_the_admin_shows_dead_letters_and_sends_them_again(realtime, fresh):

@@ -2,17 +2,16 @@
 //!
 //! An event is encoded once per [`Wire`], however many connections it goes to, and the bytes are shared.
 
-use std::sync::OnceLock;
-
-use bytes::{BufMut, Bytes, BytesMut};
-use platepal_events::{
-    Channel, Class, Entry, Event, EventId, Position, Spelling, flat_frame, frame, frame_as,
-};
-use platepal_service::trace::Sampled;
+use std::sync::{Arc, OnceLock};
 
 use crate::{
     centrifuge::messages::{Disconnect, Publication, Push, Reply},
     close::{Close, Numbers},
+    journey::Journey,
+};
+use bytes::{BufMut, Bytes, BytesMut};
+use platepal_events::{
+    Channel, Class, Entry, Event, EventId, Position, Spelling, flat_frame, frame, frame_as,
 };
 
 /// First byte of a server's text frame: final, opcode 1 (RFC 6455, section 5.2).
@@ -207,15 +206,14 @@ pub(crate) struct Encoded {
     pub entry: Entry,
     /// For the *latest* class: the log's head when it came.
     place: Option<Position>,
-    /// Its trace, if that is recorded.
-    pub sampled: Option<Sampled>,
+    pub journey: Arc<Journey>,
     frames: Frames,
 }
 
 impl Encoded {
     pub fn new(entry: Entry) -> Self {
-        let sampled = Sampled::of(&entry.event);
-        Self { entry, place: None, sampled, frames: Frames::default() }
+        let journey = Arc::new(Journey::of(&entry.event, entry.kept_at));
+        Self { entry, place: None, journey, frames: Frames::default() }
     }
 
     /// A value of the *latest* class, for readers that have the log up to a place.

@@ -46,6 +46,13 @@ impl EdgeService for Answers {
         Ok(Response::new(v1::StatusResponse { edge: Some(self.0.status_here()) }))
     }
 
+    async fn journey(
+        &self,
+        request: Request<v1::JourneyRequest>,
+    ) -> Result<Response<v1::JourneyResponse>, Status> {
+        Ok(Response::new(v1::JourneyResponse { journey: self.0.journey_here(request.get_ref()) }))
+    }
+
     async fn emulate(
         &self,
         request: Request<v1::EmulateRequest>,

@@ -26,6 +26,7 @@ use crate::{
     Settings,
     close::{Close, Code},
     codec::{Encoded, Wire},
+    journey::Journey,
     queue::Outgoing,
     sessions::ClientId,
 };
@@ -92,6 +93,12 @@ impl Hub {
         let (reader, head) = membership.feed.attach(reader).ok_or(Code::TryAgain)?;
         membership.reader = Some(reader);
         Ok(Joined { membership, head })
+    }
+
+    /// What became of an event of a channel that is read here.
+    pub fn journey(&self, channel: &Channel, id: &EventId) -> Option<Arc<Journey>> {
+        let feed = self.0.channels.lock().get(channel).cloned();
+        feed.and_then(|feed| feed.journey(id))
     }
 
     /// The connections that read a channel.

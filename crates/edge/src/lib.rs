@@ -28,6 +28,7 @@ mod handshake;
 mod http;
 mod hub;
 mod instructions;
+mod journey;
 mod limits;
 mod line;
 mod listen;

@@ -67,6 +67,13 @@ impl Edge {
         }
     }
 
+    /// What became of an event on this edge.
+    pub(crate) fn journey_here(&self, request: &v1::JourneyRequest) -> Option<v1::JourneyHere> {
+        let channel: Channel = request.channel.parse().ok()?;
+        let journey = self.hub.journey(&channel, &request.event_id.parse().ok()?)?;
+        journey.message(self.sessions.edge_name())
+    }
+
     /// How much this edge holds.
     pub(crate) fn status_here(&self) -> v1::Edge {
         let (clients, users) = self.sessions.counts();

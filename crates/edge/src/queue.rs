@@ -16,10 +16,13 @@ use bytes::Bytes;
 use metrics::{Histogram, counter, histogram};
 use parking_lot::Mutex;
 use platepal_events::{Channel, Timestamp};
-use platepal_service::{Clock, trace::Sampled};
+use platepal_service::Clock;
 use tokio::sync::Notify;
 
-use crate::close::{Close, Code};
+use crate::{
+    close::{Close, Code},
+    journey::Journey,
+};
 
 /// Orders that wait for one connection.
 const ORDERS_MAX: usize = 256;
@@ -52,26 +55,22 @@ pub(crate) struct Outgoing {
     pub frame: Bytes,
     /// What it replaces, for the *latest* class.
     pub key: Option<Key>,
-    /// When the bus kept its event; for frames that were sent live.
-    pub kept_at: Option<Timestamp>,
-    /// Its event's trace, if that is recorded.
-    pub sampled: Option<Sampled>,
+    /// What becomes of its event, for frames that were sent live.
+    pub journey: Option<Arc<Journey>>,
 }
 
 impl Outgoing {
     pub fn plain(frame: Bytes) -> Self {
-        Self { frame, key: None, kept_at: None, sampled: None }
+        Self { frame, key: None, journey: None }
     }
 
     /// It was written. `now` is looked up once for all frames of a write.
     pub fn written(&self, now: &mut Option<Timestamp>, clock: Clock) {
-        let Some(kept_at) = self.kept_at else { return };
+        let Some(journey) = &self.journey else { return };
         let now = *now.get_or_insert_with(|| clock.now());
-        let seconds = (now.micros() - kept_at.micros()).max(0) as f64 / 1e6;
+        let seconds = (now.micros() - journey.kept_at.micros()).max(0) as f64 / 1e6;
         PUBLISH_TO_WRITE.record(seconds);
-        if let Some(sampled) = &self.sampled {
-            sampled.written(kept_at, now);
-        }
+        journey.written(now);
     }
 }
 

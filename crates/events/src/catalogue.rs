@@ -143,6 +143,8 @@ const KNOWN: &[Known] = &[
     log("session.refresh", None),
     // By user, or by token.
     latest("token.revoked", None),
+    // By the outbox's name.
+    latest("outbox.reported", None),
     latest("edge.alive", None),
 ];
 

@@ -4,13 +4,14 @@ use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt, stream};
 use platepal_bus::{Bus, Delivery};
-use platepal_events::{Channel, EVENTS_PER_BATCH_MAX, Entry};
+use platepal_events::{Channel, EVENTS_PER_BATCH_MAX, Entry, Event, EventId, EventType};
 use platepal_proto::v1::{self, events_service_server::EventsService, tail_response::Item};
 use platepal_service::{
     Clock, Parts, Shutdown,
-    grpc::{blamed_field, bus_status, invalid},
+    grpc::{blamed_field, bus_status, fields, invalid},
     trace,
 };
+use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -24,6 +25,8 @@ use crate::{
 const READ_LIMIT_DEFAULT: u32 = 100;
 /// The most entries that one read gives.
 const READ_LIMIT_MAX: u32 = 1_000;
+/// The longest name of an outbox, in characters.
+const NAME_CHARS_MAX: usize = 64;
 /// What is said of events that were not tried.
 const KEPT_BACK: &str = "an earlier event failed; nothing was done, repeat both in their order";
 /// Entries that a tail reads from the log at once.
@@ -198,6 +201,32 @@ impl EventsService for Events {
             head: Some(page.head.into()),
             complete: is_known && page.complete,
         }))
+    }
+
+    async fn report_outbox(
+        &self,
+        request: Request<v1::ReportOutboxRequest>,
+    ) -> Result<Response<v1::ReportOutboxResponse>, Status> {
+        let v1::ReportOutboxRequest { name, waiting, oldest_waiting_at, dead, relayed } =
+            request.into_inner();
+        if name.is_empty() {
+            return Err(invalid("name", "must be 1-64 characters"));
+        }
+        fields::text("name", &name, NAME_CHARS_MAX)?;
+        let oldest = fields::maybe_moment("oldest_waiting_at", oldest_waiting_at)?;
+        let now = self.clock.now();
+        let report = json!({
+            "name": name,
+            "waiting": waiting,
+            "oldest_waiting_at": oldest.map(|at| at.to_string()),
+            "dead": dead,
+            "relayed": relayed,
+            "reported_at": now.to_string(),
+        });
+        let event = Event::new(EventId::make(), EventType::named("outbox.reported"), report.to_string(), now);
+        let event = Event { key: EventId::derived(&["outbox", &name]).as_str().into(), ..event };
+        self.bus.append(&[Channel::sessions()], &event).await.map_err(|why| bus_status(&why))?;
+        Ok(Response::new(v1::ReportOutboxResponse {}))
     }
 
     type TailStream = Pin<Box<dyn Stream<Item = Result<v1::TailResponse, Status>> + Send>>;

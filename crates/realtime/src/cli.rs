@@ -40,6 +40,8 @@ pub(crate) enum Role {
     Notifications,
     /// The menus domain
     Menus,
+    /// The operators' console
+    Console,
 }
 
 impl Role {
@@ -50,7 +52,7 @@ impl Role {
 
     /// Whether it asks the edges who is connected.
     pub(crate) fn asks_edges(self) -> bool {
-        matches!(self, Self::Edge | Self::Gateway | Self::Chat | Self::Notifications)
+        matches!(self, Self::Edge | Self::Gateway | Self::Chat | Self::Notifications | Self::Console)
     }
 
     /// The role of a domain.

@@ -25,10 +25,13 @@ pub(crate) struct Configuration {
     pub(crate) notifications: platepal_notifications::Settings,
     pub(crate) menus: platepal_menus::Settings,
     pub(crate) push: platepal_push::Settings,
+    pub(crate) console: platepal_console::Settings,
+    /// Every setting as it is, to be shown.
+    pub(crate) effective: Vec<platepal_settings::Effective>,
 }
 
 /// Every group: its title and its settings, in the order of the reference page.
-fn groups() -> [(&'static str, &'static [Spec]); 16] {
+fn groups() -> [(&'static str, &'static [Spec]); 17] {
     fn group<G: Group>() -> (&'static str, &'static [Spec]) {
         (G::TITLE, G::SPECS)
     }
@@ -47,6 +50,7 @@ fn groups() -> [(&'static str, &'static [Spec]); 16] {
         group::<platepal_notifications::Settings>(),
         group::<platepal_push::Settings>(),
         group::<platepal_menus::Settings>(),
+        group::<platepal_console::Settings>(),
         group::<platepal_service::access::Settings>(),
         group::<platepal_service::trace::Settings>(),
     ]
@@ -96,6 +100,8 @@ impl Configuration {
         let (edge, gateway, orders, traces) = (reader.read(), reader.read(), reader.read(), reader.read());
         let (notifications, push, menus) = (reader.read(), reader.read(), reader.read());
         let (edges, tracking, shares, chat) = (reader.read(), reader.read(), reader.read(), reader.read());
+        let console = reader.read();
+        let effective = groups().iter().flat_map(|(_, specs)| reader.effective(specs)).collect();
         Some(Self {
             service: service?,
             keys: keys?,
@@ -113,6 +119,8 @@ impl Configuration {
             notifications: notifications?,
             push: push?,
             menus: menus?,
+            console: console?,
+            effective,
         })
     }
 
@@ -129,6 +137,7 @@ impl Configuration {
         self.notifications.check(reader, self.push.timeout);
         self.push.check(reader);
         self.menus.check(reader);
+        self.console.check(reader, roles == [Role::Console]);
         if runs(Role::Edge) {
             self.tokens.check(reader);
             self.edge.check(reader);

@@ -32,7 +32,7 @@ use owo_colors::OwoColorize;
 use platepal_auth::{NewToken, Role as UserRole, mint};
 use platepal_edge::Landing;
 use platepal_service::Clock;
-use platepal_settings::Reader;
+use platepal_settings::{Reader, Secret};
 
 use crate::{
     cli::{self, Role},
@@ -72,12 +72,13 @@ pub(crate) async fn run(asked: &cli::Demo) -> anyhow::Result<()> {
     let page = page::page(&tokens, AREA_PRECISION);
     let (http, grpc) = (configuration.edge.http_addr, configuration.service.grpc_addr);
     let admin = configuration.service.admin_addr;
+    let console = (configuration.console.addr, configuration.console.password.clone());
     let backend = Backend::new(grpc, configuration.keys.api_keys.first())?;
     let city = Arc::new(City::open()?);
     let fleet = Fleet::new(&city, http, &riders, &backend);
 
     let running = Running::start(&configuration, &Role::all_if_empty(&[]), Some(Landing(page))).await?;
-    print_welcome(http, grpc, admin, &tokens.customer);
+    print_welcome(http, grpc, admin, &console, &tokens.customer);
     let shutdown = running.parts().shutdown.clone();
     // Ids that no earlier run has used.
     let first_id = Clock.now().micros() / 1_000_000 % 100_000 * 100;
@@ -139,7 +140,13 @@ fn token(
 }
 
 #[allow(clippy::print_stdout)]
-fn print_welcome(http: SocketAddr, grpc: SocketAddr, admin: SocketAddr, token: &str) {
+fn print_welcome(
+    http: SocketAddr,
+    grpc: SocketAddr,
+    admin: SocketAddr,
+    (console, password): &(SocketAddr, Option<Secret>),
+    token: &str,
+) {
     let program = std::env::current_exe().map_or_else(
         |_| "platepal-realtime".to_owned(),
         |path| match std::env::current_dir()
@@ -153,6 +160,9 @@ fn print_welcome(http: SocketAddr, grpc: SocketAddr, admin: SocketAddr, token: &
     println!("\n{}", "PlatePal Realtime is serving a dinner rush.".bold());
     println!("\n  open      {}", page::address(http).cyan().underline());
     println!("  gRPC      {grpc}\n  metrics   http://{admin}/metrics");
+    if let Some(password) = password {
+        println!("  console   http://{console}/  password {}", password.reveal());
+    }
     println!("\n{}", "Try, in another terminal:".bold());
     println!("  {program} tail customer:{CUSTOMER}");
     println!(

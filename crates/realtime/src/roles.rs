@@ -20,6 +20,7 @@ use platepal_service::{
     Clock, Metrics, Parts, Readiness, Shutdown, Telemetry, admin,
     edges::{Edges, Own},
     grpc::{Door, Link, Links, MemoryDoor, memory},
+    process::Process,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -101,7 +102,15 @@ impl Running {
         let (links, mut doors) = connect(configuration, &keys, roles)?;
         let (edges, edge_door) = edges(configuration, &keys, roles);
         let engine = Engine::open(configuration).await.context("can't open the bus")?;
+        let process = Process {
+            id: rand::random(),
+            roles: names,
+            started_at: Clock.now(),
+            settings: configuration.effective.clone(),
+            metrics: Some(metrics.clone()),
+        };
         let parts = Parts {
+            process: Arc::new(process),
             settings: Arc::new(configuration.service.clone()),
             bus: engine.bus(),
             links,
@@ -265,6 +274,9 @@ async fn start_roles(
                 Box::pin(platepal_menus::run(configuration.menus.clone(), parts, doors)).await?;
             }
         }
+    }
+    if roles.contains(&Role::Console) {
+        platepal_console::run(configuration.console.clone(), parts.clone()).await?;
     }
     if has_gateway {
         platepal_gateway::run(configuration.gateway.clone(), parts.clone(), vec![tcp()]).await?;

@@ -15,21 +15,11 @@ mod settings;
 
 use std::sync::Arc;
 
-use platepal_bus::Bus;
-use platepal_events::Timestamp;
-use tonic::transport;
-
 use self::{alive::Alive, living::Living};
 pub use self::{ask::LIMIT_MAX, settings::Settings};
-use crate::{
-    Clock, Shutdown,
-    grpc::{AttachKey, Link},
-};
-
-/// The client for what an edge answers.
-type Client = platepal_proto::v1::edge_service_client::EdgeServiceClient<
-    tonic::service::interceptor::InterceptedService<transport::Channel, AttachKey>,
->;
+use crate::{Clock, Shutdown, grpc::Link};
+use platepal_bus::Bus;
+use platepal_events::Timestamp;
 
 /// The edge of this process.
 #[derive(Debug, Clone)]

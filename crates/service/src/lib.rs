@@ -22,6 +22,7 @@ pub mod json;
 pub mod learning;
 mod metrics;
 pub mod outbox;
+pub mod process;
 mod readiness;
 pub mod revocation;
 mod settings;
@@ -38,7 +39,7 @@ use platepal_bus::Bus;
 
 pub use clock::Clock;
 pub use database::{Database, DatabaseError};
-pub use group::{Group, Lanes};
+pub use group::{Answers, Group, Keeper, Lanes, keep, keep_together};
 pub use metrics::Metrics;
 pub use readiness::{Gate, Readiness};
 pub use settings::Settings;
@@ -65,6 +66,8 @@ fn describe_metrics() {
 pub struct Parts {
     /// The settings that all roles share.
     pub settings: Arc<Settings>,
+    /// What this process says of itself.
+    pub process: Arc<process::Process>,
     /// Where events are kept and told.
     pub bus: Arc<dyn Bus>,
     /// How to reach the domains.

@@ -24,11 +24,13 @@
 //! assert_eq!(lamp.expect("read").lumens, 1200);
 //! ```
 
+mod effective;
 mod reader;
 mod reference;
 mod spec;
 mod value;
 
+pub use effective::Effective;
 pub use reader::{Mistakes, Reader};
 pub use reference::{help, markdown};
 pub use spec::{Bound, Fallback, Group, Spec};

@@ -44,6 +44,11 @@ impl Reader {
         self.variables.entry(name.to_owned()).or_insert_with(|| value.into());
     }
 
+    /// A variable as it is set.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
     /// Whether a variable is set, itself or by the file that holds it.
     pub fn is_set(&self, name: &str) -> bool {
         self.variables.contains_key(name) || self.variables.contains_key(&format!("{name}{FILE_SUFFIX}"))

@@ -47,6 +47,8 @@ pub enum Role {
     Edge(usize),
     /// The gateway.
     Gateway,
+    /// The operators' console, if the tier has one.
+    Console,
     /// A domain, by its name.
     Domain(&'static str),
     /// One more replica of a domain, counted from 1. The gateway and the edges ask the first.
@@ -72,6 +74,7 @@ impl Role {
         match self {
             Self::Edge(_) => "edge",
             Self::Gateway => "gateway",
+            Self::Console => "console",
             Self::Domain(name) | Self::Replica(name, _) => name,
         }
     }
@@ -81,6 +84,7 @@ impl Role {
 #[derive(Debug)]
 pub struct Tier {
     shape: Shape,
+    console: Option<SocketAddr>,
     // Ends first: fields are dropped in this order.
     instances: Vec<Instance>,
     nats: Option<NatsServer>,
@@ -106,6 +110,12 @@ impl Tier {
     /// How it runs.
     pub fn shape(&self) -> Shape {
         self.shape
+    }
+
+    /// The address of a path on the console.
+    pub fn console_url(&self, path: &str) -> String {
+        let address = self.console.expect("the test asked for a console");
+        format!("http://{address}{path}")
     }
 
     /// A token of this user, good for every role; spoil it as needed, then sign it.

@@ -14,6 +14,7 @@ use metrics::counter;
 use parking_lot::Mutex;
 use platepal_bus::{Bus, BusError};
 use platepal_events::{Channel, Class, Entry, Event, EventId, Position, Spelling};
+use platepal_service::Clock;
 use tokio::sync::{Notify, watch};
 
 use super::ring::{Ring, RingBound};
@@ -21,6 +22,7 @@ use crate::{
     centrifuge::{coming_or_going, is_presence},
     close::{Close, Code},
     codec::{Encoded, Frames, Wire},
+    journey::Journey,
     queue::{Order, Outgoing, Queue},
     sessions::ClientId,
 };
@@ -271,7 +273,14 @@ impl Feed {
             reader.queue.push(self.outgoing(&encoded, reader.wire, true));
             told += 1;
         }
+        encoded.journey.heard(told, Clock);
         counter!("realtime_edge_deliveries_total").increment(told);
+    }
+
+    /// What became of an event that is in the ring.
+    pub fn journey(&self, id: &EventId) -> Option<Arc<Journey>> {
+        let state = self.state.lock();
+        state.ring.as_ref()?.entry(id).map(|encoded| Arc::clone(&encoded.journey))
     }
 
     /// Tells what is kept nowhere: who came or went to the readers that want to know, anything else to all.
@@ -428,8 +437,7 @@ impl Feed {
             frame: encoded.frame(wire, self.spelling),
             key: (event.kind.class() == Class::Latest)
                 .then(|| (self.channel.clone(), Arc::clone(&event.key))),
-            kept_at: live.then_some(encoded.entry.kept_at),
-            sampled: encoded.sampled.clone().filter(|_| live),
+            journey: live.then(|| Arc::clone(&encoded.journey)),
         }
     }
 }

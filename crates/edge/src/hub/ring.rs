@@ -76,9 +76,13 @@ impl Ring {
 
     /// Where an event stands.
     pub fn find(&self, id: &EventId) -> Option<u64> {
+        self.entry(id).map(|encoded| encoded.entry.position.offset)
+    }
+
+    /// An event that is in it.
+    pub fn entry(&self, id: &EventId) -> Option<&Arc<Encoded>> {
         // A client that reconnects missed little: from the newest on.
-        let found = self.entries.iter().rev().find(|encoded| encoded.entry.event.id == *id);
-        found.map(|encoded| encoded.entry.position.offset)
+        self.entries.iter().rev().find(|encoded| encoded.entry.event.id == *id)
     }
 
     fn fit(&mut self) {

@@ -149,6 +149,7 @@ impl House {
         let own = Own { id: 7, link: edge_link, url: None };
         let rules = Arc::new(Rules::default());
         let parts = Parts {
+            process: Arc::new(platepal_service::process::Process::unknown()),
             settings: Arc::new(service),
             bus: Arc::clone(&bus) as Arc<dyn Bus>,
             links: Links::new(Owner::ALL.into_iter().map(|owner| (owner, link.clone())).collect()),

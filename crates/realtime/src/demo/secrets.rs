@@ -16,7 +16,11 @@ pub(crate) const FOLDER: &str = "data/demo";
 /// Characters of a generated secret: more than 256 bits.
 const SECRET_CHARS: usize = 48;
 /// Each secret's setting, and its file in the folder.
-const SECRETS: [(&str, &str); 2] = [("REALTIME_JWT_SECRET", "jwt-secret"), ("REALTIME_API_KEYS", "api-key")];
+const SECRETS: [(&str, &str); 3] = [
+    ("REALTIME_JWT_SECRET", "jwt-secret"),
+    ("REALTIME_API_KEYS", "api-key"),
+    ("REALTIME_CONSOLE_PASSWORD", "console-password"),
+];
 
 /// Makes the secrets that are not there yet and gives them to the reader, unless the environment has its own.
 pub(crate) fn make_and_offer(reader: &mut Reader) -> anyhow::Result<()> {

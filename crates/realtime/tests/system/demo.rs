@@ -19,8 +19,7 @@ struct Demo {
 impl Demo {
     async fn start(orders_per_minute: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let [http, grpc, admin] =
-            [ports::free(), ports::free(), ports::free()].map(|port| format!("127.0.0.1:{port}"));
+        let [http, grpc, admin, console] = [(); 4].map(|()| format!("127.0.0.1:{}", ports::free()));
         let mut command = std::process::Command::new(crate::BINARY);
         command
             .args(["demo", "--orders-per-minute", orders_per_minute])
@@ -28,6 +27,7 @@ impl Demo {
             .env("REALTIME_HTTP_ADDR", &http)
             .env("REALTIME_GRPC_ADDR", grpc)
             .env("REALTIME_ADMIN_ADDR", &admin)
+            .env("REALTIME_CONSOLE_ADDR", console)
             .current_dir(folder.path());
         let process = Process::start("demo", command);
         let ready = format!("http://{admin}/readyz");

@@ -9,6 +9,7 @@ mod access;
 mod centrifuge;
 mod chat;
 mod collector;
+mod console;
 mod crashes;
 mod deliveries;
 mod demo;

@@ -8,7 +8,7 @@ use metrics::{counter, gauge};
 use platepal_proto::v1;
 use tonic::{Response, Status};
 
-use super::{Client, Edges, name};
+use super::{Edges, name};
 use crate::grpc::Link;
 
 /// Sessions in an answer, and channels, unless another number is asked for.
@@ -28,9 +28,9 @@ impl Edges {
         let limit = limit(request.limit);
         let asked = v1::ConnectedRequest { limit, ..request };
         let Answers { given, silent } = self
-            .ask("connected", |mut client| {
+            .ask("connected", |link, bytes_max| {
                 let asked = asked.clone();
-                async move { client.connected(asked).await }
+                async move { link.edge(bytes_max).connected(asked).await }
             })
             .await;
         let mut users = HashSet::new();
@@ -52,9 +52,9 @@ impl Edges {
         // All that an edge will say: what is little read here may be read much in all.
         let asked = v1::ChannelsRequest { limit: LIMIT_MAX, ..request };
         let Answers { given, silent } = self
-            .ask("channels", |mut client| {
+            .ask("channels", |link, bytes_max| {
                 let asked = asked.clone();
-                async move { client.channels(asked).await }
+                async move { link.edge(bytes_max).channels(asked).await }
             })
             .await;
         let mut sums: BTreeMap<String, u32> = BTreeMap::new();
@@ -71,12 +71,30 @@ impl Edges {
     /// All edges and how much each holds; those that did not answer without numbers.
     pub async fn statuses(&self) -> v1::EdgesResponse {
         let Answers { given, silent } =
-            self.ask("status", async |mut client| client.status(v1::StatusRequest {}).await).await;
+            self.ask("status", async |link, max| link.edge(max).status(v1::StatusRequest {}).await).await;
         let silent = silent.into_iter().map(|id| v1::Edge { id, ..v1::Edge::default() });
         let mut edges: Vec<v1::Edge> =
             given.into_iter().filter_map(|answer| answer.edge).chain(silent).collect();
         edges.sort_by(|a, b| a.id.cmp(&b.id));
         v1::EdgesResponse { edges }
+    }
+
+    /// What became of an event on all edges, and the edges that did not say.
+    pub async fn journeys(&self, request: v1::JourneyRequest) -> (Vec<v1::JourneyHere>, Vec<String>) {
+        let Answers { given, silent } = self
+            .ask("journey", |link, bytes_max| {
+                let asked = request.clone();
+                async move { link.edge(bytes_max).journey(asked).await }
+            })
+            .await;
+        (given.into_iter().filter_map(|answer| answer.journey).collect(), silent)
+    }
+
+    /// What the processes of all edges say of themselves, and the edges that did not.
+    pub async fn processes(&self, request: v1::DescribeRequest) -> (Vec<v1::DescribeResponse>, Vec<String>) {
+        let Answers { given, silent } =
+            self.ask("describe", async |link, max| link.process(max).describe(request).await).await;
+        (given, silent)
     }
 
     /// Passes what a client without socket sent to the edge that holds its stream.
@@ -104,13 +122,13 @@ impl Edges {
         links
     }
 
-    async fn ask<T, F>(&self, question: &'static str, ask: impl Fn(Client) -> F) -> Answers<T>
+    async fn ask<T, F>(&self, question: &'static str, ask: impl Fn(Link, usize) -> F) -> Answers<T>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let (limit, bytes_max) = (self.0.settings.ask_timeout, self.0.message_bytes_max);
         let asked = self.links().into_iter().map(|(id, link)| {
-            let answer = tokio::time::timeout(limit, ask(link.edge(bytes_max)));
+            let answer = tokio::time::timeout(limit, ask(link, bytes_max));
             async move {
                 match answer.await {
                     Ok(Ok(answer)) => Ok(answer.into_inner()),

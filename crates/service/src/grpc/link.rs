@@ -6,6 +6,7 @@ use hyper_util::rt::TokioIo;
 use platepal_events::Domain;
 use platepal_proto::v1::{
     domain_service_client::DomainServiceClient, edge_service_client::EdgeServiceClient,
+    process_service_client::ProcessServiceClient,
 };
 use tokio::{io::DuplexStream, sync::mpsc};
 use tonic::{
@@ -84,6 +85,15 @@ impl Link {
         EdgeServiceClient::with_interceptor(self.channel.clone(), self.key.clone())
             .max_decoding_message_size(message_bytes_max)
             .max_encoding_message_size(message_bytes_max)
+    }
+
+    /// The client for what every process says of itself.
+    pub fn process(
+        &self,
+        message_bytes_max: usize,
+    ) -> ProcessServiceClient<InterceptedService<Channel, AttachKey>> {
+        ProcessServiceClient::with_interceptor(self.channel.clone(), self.key.clone())
+            .max_decoding_message_size(message_bytes_max)
     }
 
     /// The bare channel and the key, for the pass-through.

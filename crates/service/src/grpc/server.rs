@@ -13,7 +13,7 @@ use tonic::{
 use tower::{Service, ServiceExt};
 
 use super::{MemoryDoor, calls::Calls, key::CheckKey};
-use crate::{Parts, RoleError};
+use crate::{Parts, RoleError, process::Answers};
 
 /// Where services are served.
 #[derive(Debug)]
@@ -35,9 +35,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server without services yet.
+    /// A server with nothing but what the process says of itself.
     pub fn new(role: &'static str, parts: &Parts) -> Self {
-        Self { role, parts: parts.clone(), routes: Routes::builder(), names: Vec::new(), http: None }
+        let own =
+            Self { role, parts: parts.clone(), routes: Routes::builder(), names: Vec::new(), http: None };
+        own.with_service(Answers::service(parts))
     }
 
     /// Adds a service.

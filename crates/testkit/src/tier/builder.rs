@@ -1,12 +1,12 @@
 //! What a test says about the tier it wants.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use super::{
     API_KEY, Bus, DOMAINS, ORIGIN, Role, SECRET, Shape, Tier,
     instance::{Instance, Ports},
 };
-use crate::{NatsServer, Postgres};
+use crate::{NatsServer, Postgres, ports};
 
 /// A tier to be started.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct TierBuilder {
     bus: Bus,
     edges: usize,
     replicas: Vec<Role>,
+    /// Where the console listens.
+    console: Option<SocketAddr>,
     /// A role of `None` means all of them.
     environment: Vec<(Option<Role>, String, String)>,
 }
@@ -28,6 +30,7 @@ impl TierBuilder {
             bus: Bus::Embedded,
             edges: 1,
             replicas: Vec::new(),
+            console: None,
             environment: Vec::new(),
         }
     }
@@ -58,6 +61,15 @@ impl TierBuilder {
     pub fn replica(mut self, replica: Role) -> Self {
         self.replicas.push(replica);
         self
+    }
+
+    /// With an operators' console that this password opens.
+    #[must_use]
+    pub fn console(self, password: &str) -> Self {
+        let address = ports::free_address();
+        let own = self.set_for(Role::Console, "REALTIME_CONSOLE_PASSWORD", password);
+        let own = own.set_for(Role::Console, "REALTIME_CONSOLE_ADDR", address);
+        Self { console: Some(address), ..own }
     }
 
     /// A setting for every role; it wins over what the builder would set.
@@ -98,11 +110,18 @@ impl TierBuilder {
             Bus::Embedded => None,
             Bus::Nats => Some(NatsServer::start().await),
         };
-        let roles: Vec<Role> = [Role::EDGE, Role::Gateway].into_iter().chain(domains()).collect();
+        let roles: Vec<Role> =
+            [Role::EDGE, Role::Gateway, Role::Console].into_iter().chain(domains()).collect();
         let mut environment = shared(nats.as_ref(), None);
         self.extend(&mut environment, &roles);
         let instance = Instance::new(self.binary, None, roles, Ports::free(), environment);
-        Tier { shape: Shape::AllInOne, instances: vec![instance], nats, postgres: None }
+        Tier {
+            shape: Shape::AllInOne,
+            console: self.console,
+            instances: vec![instance],
+            nats,
+            postgres: None,
+        }
     }
 
     async fn many_processes(self) -> Tier {
@@ -112,6 +131,7 @@ impl TierBuilder {
         let placed: Vec<(Role, Ports)> = domains()
             .chain(self.replicas.iter().copied())
             .chain([Role::Gateway])
+            .chain(self.console.map(|_| Role::Console))
             .chain(edges)
             .map(|role| (role, Ports::free()))
             .collect();
@@ -122,16 +142,27 @@ impl TierBuilder {
                 (format!("REALTIME_{}_URL", role.name().to_uppercase()), format!("http://{}", ports.grpc))
             })
             .collect();
+        let gateway = placed.iter().find(|(role, _)| *role == Role::Gateway);
+        let gateway = gateway.map(|(_, ports)| format!("http://{}", ports.grpc)).unwrap_or_default();
         let instances = placed.iter().map(|(role, ports)| {
             let mut environment = shared(Some(&nats), Some(&postgres));
             if !matches!(role, Role::Domain(_) | Role::Replica(..)) {
                 environment.extend(addresses.iter().cloned());
             }
+            if *role == Role::Console {
+                environment.insert("REALTIME_GATEWAY_URL".to_owned(), gateway.clone());
+            }
             self.extend(&mut environment, &[*role]);
             Instance::new(self.binary.clone(), Some(role.name()), vec![*role], *ports, environment)
         });
         let instances = instances.collect();
-        Tier { shape: Shape::Split, instances, nats: Some(nats), postgres: Some(postgres) }
+        Tier {
+            shape: Shape::Split,
+            console: self.console,
+            instances,
+            nats: Some(nats),
+            postgres: Some(postgres),
+        }
     }
 
     /// Adds what the test set for these roles.

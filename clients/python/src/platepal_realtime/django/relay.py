@@ -49,6 +49,8 @@ BACKOFF_FIRST_SECONDS = 0.1
 #: Sent rows that are deleted at once when their time is over, and seconds between such rounds.
 FORGET_ROWS = 1_000
 FORGET_EVERY_SECONDS = 60.0
+#: Seconds that a report to the console may take.
+REPORT_TIMEOUT_SECONDS = 2.0
 #: Seconds between looks at what waits, for the gauges.
 GAUGES_EVERY_SECONDS = 10.0
 #: Statuses of one event that no repeat will change.
@@ -103,6 +105,7 @@ class Relay:
         self._locks = connections[self.using].features.has_select_for_update_skip_locked
         self._backoff = Backoff(BACKOFF_FIRST_SECONDS, self.settings.outbox_backoff_seconds_max)
         self._next_forget = self._next_gauges = 0.0
+        self._relayed = 0
 
     def _options(self) -> Options:
         # A relay paces itself; a breaker on top would only delay the moment at which the tier is back.
@@ -156,6 +159,7 @@ class Relay:
         kept = [row.id for row, outcome in zip(rows, outcomes) if outcome.error is None]
         self._note_sent(kept)
         done.sent = len(kept)
+        self._relayed += done.sent
         for row, outcome in zip(rows, outcomes):
             # Behind one that failed: its turn comes after that.
             if outcome.error is None or outcome.error.code is grpc.StatusCode.ABORTED:
@@ -272,11 +276,21 @@ class Relay:
         if self._own:
             self._client.close()
 
+    def _report(self, seen: dict[str, Any]) -> None:
+        """Tells the tier what the outbox holds, for the operators' console."""
+        report = {"name": self.using, "waiting": seen["waiting"], "dead": seen["dead"], "relayed": self._relayed}
+        if seen["oldest"] is not None:
+            report["oldest_waiting_at"] = seen["oldest"]
+        try:
+            self._client.events.ReportOutbox(**report, timeout=REPORT_TIMEOUT_SECONDS)
+        except RealtimeError as why:
+            logger.debug("the console is not told what the outbox holds: %s", why)
+
     def _housekeeping(self) -> None:
         now = time.monotonic()
         if now >= self._next_gauges:
             self._next_gauges = now + GAUGES_EVERY_SECONDS
-            measure_outbox()
+            self._report(measure_outbox())
         if now >= self._next_forget:
             full = forget_sent() == FORGET_ROWS
             self._next_forget = now + (0 if full else FORGET_EVERY_SECONDS)
@@ -296,8 +310,8 @@ def forget_sent() -> int:
     return rows.filter(id__in=ids).delete()[0] if ids else 0
 
 
-def measure_outbox() -> dict[str, float]:
-    """What waits, what is dead, how old the oldest is; sets the gauges."""
+def measure_outbox() -> dict[str, Any]:
+    """What waits, what is dead, since when and for how long the oldest waits; sets the gauges."""
     rows = OutboxEvent.objects.using(current().database).exclude(state=SENT)
     seen: dict[str, Any] = rows.aggregate(
         waiting=Count("id", filter=Q(state=WAITING)),
@@ -308,7 +322,7 @@ def measure_outbox() -> dict[str, float]:
     measure.gauge("platepal_realtime_outbox_waiting", seen["waiting"])
     measure.gauge("platepal_realtime_outbox_dead", seen["dead"])
     measure.gauge("platepal_realtime_outbox_oldest_seconds", age)
-    return {"waiting": seen["waiting"], "dead": seen["dead"], "oldest_seconds": age}
+    return {**seen, "oldest_seconds": age}
 
 
 def replay_dead(ids: Optional[list[int]] = None) -> int:
