@@ -26,6 +26,8 @@ const NAVIGATION: { label: string; route: Route; holds: Route['view'][] }[] = [
   { label: 'Settings', route: { view: 'settings', find: '', changed: false }, holds: ['settings'] },
 ];
 
+const THEME_NAMES: Record<Theme, string> = { system: 'System', light: 'Light', dark: 'Dark' };
+
 type Session = 'asking' | 'in' | 'out' | { problem: string };
 
 export function App() {
@@ -177,7 +179,7 @@ function ThemeSwitch() {
       <select value={theme} onChange={(event) => pick(event.currentTarget.value as Theme)}>
         {THEMES.map((own) => (
           <option key={own} value={own}>
-            {own === 'system' ? 'System colours' : own === 'light' ? 'Light' : 'Dark'}
+            {THEME_NAMES[own]}
           </option>
         ))}
       </select>

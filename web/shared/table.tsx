@@ -18,14 +18,16 @@ interface Properties<T> {
   id: (row: T) => string;
   /** What stands out about a row. */
   mark?: (row: T) => string | undefined;
+  /** Has so few columns that they fit everywhere. */
+  isSlim?: boolean;
 }
 
-export function Table<T>({ caption, columns, rows, id, mark }: Properties<T>) {
+export function Table<T>({ caption, columns, rows, id, mark, isSlim = false }: Properties<T>) {
   // The roles are said, since a table that is laid out as blocks loses them.
   return (
     // biome-ignore-start lint/a11y/noRedundantRoles: lost otherwise, where it is laid out as cards
     // biome-ignore-start lint/a11y/useSemanticElements: it is one
-    <table class="table" role="table">
+    <table class={isSlim ? 'table' : 'table folds'} role="table">
       <caption class="unseen">{caption}</caption>
       <thead role="rowgroup">
         <tr role="row">

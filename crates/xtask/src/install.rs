@@ -10,9 +10,9 @@ use anyhow::{Context, Result, bail};
 use owo_colors::OwoColorize;
 
 use crate::{
-    place,
+    npm, place,
     shell::{command, quiet, run},
-    typescript,
+    typescript, web,
 };
 
 /// The NATS server that the tests are written for.
@@ -43,6 +43,9 @@ const TYPESCRIPT: Need = Need {
     install: typescript::install,
 };
 
+const WEB: Need =
+    Need { name: "what the pages depend on", find: || web::dependencies().map(shown), install: web::install };
+
 /// For tests. Another need is another line.
 pub(crate) const FOR_TESTS: &[Need] = &[
     Need { name: "nats-server", find: || nats_server().map(shown), install: install_nats },
@@ -59,7 +62,8 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     Need { name: "centrifuge for Python", find: || sdk_python().map(shown), install: install_sdk_python },
     PYTHON_CLIENT,
     TYPESCRIPT,
-    Need { name: "Chromium", find: || typescript::chromium().map(shown), install: || apt(&["chromium"]) },
+    WEB,
+    Need { name: "Chromium", find: || npm::chromium().map(shown), install: || apt(&["chromium"]) },
 ];
 
 /// Our package for Django, with what its tests and lints need.
@@ -91,6 +95,7 @@ pub(crate) const FOR_LINTS: &[Need] = &[
     PYTHON_CLIENT,
     NODE,
     TYPESCRIPT,
+    WEB,
 ];
 
 /// Everything.

@@ -7,7 +7,7 @@ use owo_colors::OwoColorize;
 use crate::{
     install,
     shell::{self, command, quiet},
-    tidy, typescript,
+    tidy, typescript, web,
 };
 
 pub(crate) fn run() -> Result<()> {
@@ -25,6 +25,7 @@ pub(crate) fn run() -> Result<()> {
         python(&["ruff", "format", "--check"]),
         python(&["mypy"]),
         typescript::lint(),
+        web::lint(),
     ])
 }
 

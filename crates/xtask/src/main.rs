@@ -7,11 +7,13 @@
 mod fuzz;
 mod install;
 mod lint;
+mod npm;
 mod place;
 mod shell;
 mod test;
 mod tidy;
 mod typescript;
+mod web;
 
 use std::{path::PathBuf, process::ExitCode};
 

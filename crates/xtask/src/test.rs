@@ -1,11 +1,12 @@
-//! Every test of the workspace and of the clients' packages, on real servers, and a few seconds of every fuzz target.
+//! Every test of the workspace, of the clients' packages and of the pages, on real servers, and a few seconds of every
+//! fuzz target.
 
 use anyhow::{Context, Result};
 
 use crate::{
     fuzz, install, place,
     shell::{self, command},
-    typescript,
+    typescript, web,
 };
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -28,7 +29,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     let doc_tests = command("cargo", ["test", "--workspace", "--locked", "--doc", "--quiet"]);
     // After the workspace's own, which build the binary that it runs.
-    shell::all([shell::run(nextest), shell::run(doc_tests), python(), typescript::test(), fuzz::short()])
+    shell::all([
+        shell::run(nextest),
+        shell::run(doc_tests),
+        python(),
+        typescript::test(),
+        web::test(),
+        fuzz::short(),
+    ])
 }
 
 /// The tests of Django's package, against the binary that was built last.

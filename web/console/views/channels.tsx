@@ -83,6 +83,7 @@ export function ChannelsView({ pattern }: { pattern: string }) {
           </p>
           <Table
             caption="Channels, the most read first"
+            isSlim
             rows={value.channels}
             id={(own) => own.name}
             columns={[

@@ -131,6 +131,9 @@ function Way({ journey }: { journey: Journey }) {
   );
 }
 
+/** What a step's delay is counted from; edges hear the bus side by side. */
+const AFTER = { published: '', kept: 'after publishing', heard: 'after keeping', written: 'after hearing' };
+
 function WayStep({ step: own }: { step: Step }) {
   const at = parse(own.at);
   const isBehind = own.after !== null && own.after < 0;
@@ -138,7 +141,11 @@ function WayStep({ step: own }: { step: Step }) {
     <li class="way-step" data-kind={own.kind} data-done={at === undefined ? undefined : ''}>
       <div class="way-line">
         <b>{title(own)}</b>
-        {own.after !== null && <span class="number way-after">{step(own.after)}</span>}
+        {own.after !== null && (
+          <span class="number way-after">
+            {step(own.after)} {AFTER[own.kind]}
+          </span>
+        )}
       </div>
       <p class="quiet small-text">
         {at === undefined ? (

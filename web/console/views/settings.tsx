@@ -89,6 +89,7 @@ export function SettingsView({ find, changed }: { find: string; changed: boolean
                       {source}
                     </span>
                   ))}
+                  {own.isDifferent && <span class="chip differs">differs</span>}
                 </span>
               ),
             },
