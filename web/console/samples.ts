@@ -25,11 +25,16 @@ export function peak(samples: readonly Sample[], pick: (sample: Sample) => numbe
   }, null);
 }
 
-/** The part of a processor that each process took between the two newest samples, by its id. */
+/** Processes count whole seconds of it: over less than this a share would jump. */
+const SHARE_SECONDS = 60;
+
+/** The part of a processor that each process took lately, by its id. */
 export function processorShares(samples: readonly Sample[]): Map<string, number> {
-  const [before, now] = samples.slice(-2);
   const shares = new Map<string, number>();
-  if (!before || !now) return shares;
+  const now = samples.at(-1);
+  if (!now) return shares;
+  const before = samples.findLast((own) => secondsOf(now) - secondsOf(own) >= SHARE_SECONDS) ?? samples[0];
+  if (!before || before === now) return shares;
   const seconds = secondsOf(now) - secondsOf(before);
   const earlier = new Map(before.services.map((service) => [service.process, service.cpu_seconds]));
   for (const { process, cpu_seconds } of now.services) {

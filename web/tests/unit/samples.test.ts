@@ -58,10 +58,12 @@ test('a peak is of what was measured', () => {
   expect(peak([sample(3)], (own) => own.delays.publish.p99)).toBeNull();
 });
 
-test('a share of a processor is of the time between two samples', () => {
+test('a share of a processor is of the last minute', () => {
   const at = (cpu: number) => [service('ready', { cpu_seconds: cpu })];
   const shares = processorShares([sample(0, { services: at(1) }), sample(2, { services: at(2) })]);
   expect(shares).toEqual(new Map([['a', 0.5]]));
+  const longer = [0, 60, 120].map((second) => sample(second, { services: at(second === 120 ? 49 : 1) }));
+  expect(processorShares(longer)).toEqual(new Map([['a', 0.8]]));
   expect(processorShares([sample(0)])).toEqual(new Map());
 });
 
