@@ -1,8 +1,15 @@
 // One page at a time; `PAGE` says which. `npm run dev` serves the console's page and passes its calls on to a running console.
 
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 
+/** Libraries that are part of every page: what is handed on holds their licences. */
+const LIBRARIES = ['preact', 'uplot'];
+const licences = LIBRARIES.map((name) => {
+  const text = readFileSync(new URL(`node_modules/${name}/LICENSE`, import.meta.url), 'utf8');
+  return `${name}\n\n${text.trim()}`;
+});
 const page = process.env.PAGE ?? 'console';
 
 export default defineConfig({
@@ -21,6 +28,7 @@ export default defineConfig({
     rolldownOptions: {
       output: {
         codeSplitting: false,
+        postBanner: `/*!\n${licences.join('\n\n')}\n*/`,
         entryFileNames: `${page}.js`,
         assetFileNames: `${page}[extname]`,
       },

@@ -69,8 +69,19 @@ export interface Asked<T> {
   again: () => void;
 }
 
-/** Asks, and asks again when the question changes, or every so often; without a path nothing is asked. */
-export function useAnswer<T>(path: string, query: Record<string, string> = {}, everyMs = 0): Asked<T> {
+interface How {
+  /** Asked again by itself. */
+  everyMs?: number;
+  /** Shows the answer to the question before until there is one to this. */
+  keeps?: boolean;
+}
+
+/** Asks, and asks again when the question changes; without a path nothing is asked. */
+export function useAnswer<T>(
+  path: string,
+  query: Record<string, string> = {},
+  { everyMs = 0, keeps = false }: How = {},
+): Asked<T> {
   const question = path && JSON.stringify([path, query]);
   const [answer, setAnswer] = useState<{ question: string; value?: T; problem?: string }>();
   const [isLoading, setLoading] = useState(false);
@@ -107,5 +118,6 @@ export function useAnswer<T>(path: string, query: Record<string, string> = {}, e
   }, [question, everyMs, again]);
 
   const own = answer?.question === question ? answer : undefined;
-  return { value: own?.value, problem: own?.problem, isLoading: isLoading || (!!question && !own), again };
+  const value = keeps ? answer?.value : own?.value;
+  return { value, problem: own?.problem, isLoading: isLoading || (!!question && !own), again };
 }

@@ -111,7 +111,7 @@ function options(
   return {
     ...size,
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 26, 0, 0],
     cursor: {
       sync: { key: SYNC, setSeries: false },
       drag: { setScale: false, x: false, y: false },

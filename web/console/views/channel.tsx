@@ -48,7 +48,7 @@ export function ChannelView({ name }: { name: string }) {
               </Empty>
             ) : (
               <>
-                <p class="quiet hint">The newest {many(value.events.length, 'event')}, the last one first.</p>
+                <p class="quiet hint">{many(value.events.length, 'event')}, the newest first.</p>
                 <Entries channel={name} entries={value.events} />
               </>
             )}

@@ -16,10 +16,11 @@ const TYPING_MS = 300;
 export function ChannelsView({ pattern }: { pattern: string }) {
   const [typed, setTyped] = useState(pattern);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  const { value, problem, isLoading, again } = useAnswer<Channels>('channels', {
-    pattern,
-    limit: `${LIMIT}`,
-  });
+  const { value, problem, isLoading, again } = useAnswer<Channels>(
+    'channels',
+    { pattern, limit: `${LIMIT}` },
+    { keeps: true },
+  );
   useEffect(() => setTyped(pattern), [pattern]);
   useEffect(() => () => clearTimeout(timer.current), []);
 

@@ -14,7 +14,7 @@ const ASK_MS = 5_000;
 const OLD_MS = 60_000;
 
 export function OutboxView() {
-  const { value, problem, isLoading, again } = useAnswer<Outboxes>('outboxes', {}, ASK_MS);
+  const { value, problem, isLoading, again } = useAnswer<Outboxes>('outboxes', {}, { everyMs: ASK_MS });
   useEffect(() => {
     if (value) clock.told(value.now);
   }, [value]);

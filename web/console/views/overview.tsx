@@ -97,7 +97,7 @@ export function Overview({ live }: { live: Live }) {
   const { samples } = live;
   const newest = samples.at(-1);
   // Until the first sample there are only the services.
-  const asked = useAnswer<Services>(newest ? '' : 'services', {}, 2_000);
+  const asked = useAnswer<Services>(newest ? '' : 'services', {}, { everyMs: 2_000 });
   const services = newest?.services ?? asked.value?.services;
   const shares = useMemo(() => processorShares(samples), [samples]);
   return (

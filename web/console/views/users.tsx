@@ -1,7 +1,7 @@
 // A user's sessions, and what an operator may do about them.
 
 import type { ComponentChildren } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { Ago } from '../../shared/ago.tsx';
 import { Confirm } from '../../shared/confirm.tsx';
 import { many } from '../../shared/format.ts';
@@ -66,7 +66,13 @@ function User({ id }: { id: string }) {
   const { value, problem, isLoading, again } = useAnswer<Sessions>('user', { id });
   const [deed, setDeed] = useState<Deed>();
   const [result, setResult] = useState<Result>();
+  const note = useRef<HTMLParagraphElement>(null);
   const isBusy = result?.state === 'working';
+
+  // The button that was pressed may be gone with its session.
+  useEffect(() => {
+    if (result && result.state !== 'working') note.current?.focus();
+  }, [result]);
 
   const carryOut = async (own: Deed) => {
     setResult({ state: 'working', text: 'The order is being given…' });
@@ -91,6 +97,8 @@ function User({ id }: { id: string }) {
     <>
       {problem && <Trouble message={problem} again={again} />}
       <p
+        ref={note}
+        tabIndex={-1}
         class={`note result ${result?.state === 'failed' ? 'bad' : result?.state === 'done' ? 'good' : ''}`}
         role="status"
         hidden={!result}
