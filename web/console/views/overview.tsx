@@ -43,7 +43,12 @@ const FLOW: Drawn[] = [
     least: 4,
     lines: [
       { label: 'connections', colour: '--line-1', fill: true, pick: (own) => own.connections },
-      { label: 'subscriptions', colour: '--line-4', dash: [5, 3], pick: (own) => own.subscriptions },
+      {
+        label: 'channels followed on the bus',
+        colour: '--line-4',
+        dash: [5, 3],
+        pick: (own) => own.subscriptions,
+      },
     ],
   },
 ];

@@ -1,6 +1,5 @@
 // Who gets in, and what happens when the console goes away.
 
-import { Tier } from './tier.ts';
 import { enter, expect, test } from './world.ts';
 
 test('a wrong password is said to be wrong, and the right one opens the console', async ({ page, tier }) => {
@@ -32,19 +31,15 @@ test('whoever leaves has to sign in again, also after a reload', async ({ operat
 
 test('a console that is away is said to be away, and one that began again asks for the password', async ({
   page,
+  fresh,
 }) => {
-  const own = await Tier.start();
-  try {
-    await enter(page, own);
-    await expect(page.getByRole('status').filter({ hasText: /^live$/ })).toBeVisible();
-    await own.kill();
-    await expect(page.getByText('cut, reconnecting')).toBeVisible();
-    await expect(page.getByText('Not live.')).toBeVisible();
-    await own.start();
-    await expect(page.getByLabel('Password')).toBeVisible();
-  } finally {
-    await own.close();
-  }
+  await enter(page, fresh);
+  await expect(page.getByRole('status').filter({ hasText: /^live$/ })).toBeVisible();
+  await fresh.kill();
+  await expect(page.getByText('cut, reconnecting')).toBeVisible();
+  await expect(page.getByText('Not live.')).toBeVisible();
+  await fresh.start();
+  await expect(page.getByLabel('Password')).toBeVisible();
 });
 
 test('colours that were chosen stay chosen', async ({ operator }) => {

@@ -6,7 +6,9 @@ import { PASSWORD, Tier } from './tier.ts';
 export { expect } from '@playwright/test';
 
 interface World {
-  /** Signed in, at the overview. */
+  /** Another tier, of which nothing has been seen yet, and which may be ended. */
+  fresh: Tier;
+  /** A page that is signed in, at the overview. */
   operator: Page;
 }
 
@@ -24,6 +26,12 @@ export const test = base.extend<World, Shared>({
     },
     { scope: 'worker' },
   ],
+  // biome-ignore lint/correctness/noEmptyPattern: Playwright reads from it what is needed
+  fresh: async ({}, use) => {
+    const tier = await Tier.start();
+    await use(tier);
+    await tier.close();
+  },
   page: async ({ page, tier }, use) => {
     const wrong: string[] = [];
     page.on('pageerror', (error) => wrong.push(`${error}`));
