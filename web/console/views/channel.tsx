@@ -1,7 +1,7 @@
 // One channel: where its log ends, who reads it, what was told lately.
 
 import { Ago } from '../../shared/ago.tsx';
-import { count, many } from '../../shared/format.ts';
+import { count, many, NONE } from '../../shared/format.ts';
 import { Json } from '../../shared/json.tsx';
 import { Empty, Loading, Trouble } from '../../shared/notes.tsx';
 import type { Kept, Recent } from '../answers.ts';
@@ -83,7 +83,7 @@ function Entries({
         <li key={entry.id}>
           <details>
             <summary>
-              <span class="number entry-offset">{isByKey ? entry.key || '–' : entry.offset}</span>
+              <span class="number entry-offset">{isByKey ? entry.key || NONE : count(entry.offset)}</span>
               <span class="code-text entry-type">{entry.type}</span>
               <span class="entry-age quiet">
                 <Ago at={entry.kept_at} />

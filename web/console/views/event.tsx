@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import { Ago } from '../../shared/ago.tsx';
-import { delay, many, step } from '../../shared/format.ts';
+import { count, delay, many, step } from '../../shared/format.ts';
 import { Json } from '../../shared/json.tsx';
 import { absolute, parse } from '../../shared/moment.ts';
 import { Empty, Loading, Trouble } from '../../shared/notes.tsx';
@@ -87,7 +87,7 @@ function Way({ journey }: { journey: Journey }) {
         </div>
         <div>
           <dt>Offset</dt>
-          <dd class="number">{event.offset}</dd>
+          <dd class="number">{count(event.offset)}</dd>
         </div>
         {event.key && (
           <div>

@@ -26,6 +26,8 @@ export function SignIn({ entered }: { entered: () => void }) {
           <Brand />
         </h1>
         <p class="quiet">The operators' console.</p>
+        {/* For password managers, which keep a password with a name. */}
+        <input type="text" name="username" autoComplete="username" value="operator" hidden readOnly />
         <label class="field">
           Password
           <input
