@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, convert::Infallible, sync::Arc};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future, stream};
 use metrics::gauge;
 use platepal_bus::BusError;
 use platepal_events::{Channel, EventId};
@@ -28,8 +28,8 @@ const COOKIE: &str = "platepal_console";
 /// The largest body of a request, in bytes.
 const BODY_BYTES_MAX: u64 = 16 * 1024;
 /// What a page of ours may do: nothing that does not come from here.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
-                      frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+const POLICY: &str =
+    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
 /// The page, as it is built from `web/`.
 const PAGE: &str = include_str!("../page/index.html");
@@ -149,7 +149,11 @@ fn login(console: &Console, request: &Request) -> Result<Answer, Problem> {
         password: String,
     }
     let Login { password } = body(request)?;
-    let secret = console.door.enter(&password).map_err(|why| match why {
+    let entered = console.door.enter(&password);
+    if let Err(why) = &entered {
+        tracing::warn!(target: "audit", ?why, "somebody did not get into the console");
+    }
+    let secret = entered.map_err(|why| match why {
         Refused::Wrong => Problem(StatusCode::FORBIDDEN, "wrong", "this is not the password".into()),
         Refused::Later => {
             let words = "too many wrong passwords; wait a minute";
@@ -180,7 +184,7 @@ async fn api(console: &Arc<Console>, request: &Request, secret: &str) -> Result<
     let asked = |name: &str| request.query.get(name).map(String::as_str).filter(|text| !text.is_empty());
     let needed = |name: &str| asked(name).ok_or_else(|| Problem::bad(format!("{name} must be given")));
     match (request.method.as_str(), request.path.trim_start_matches("/api/")) {
-        ("GET", "live") => live(console),
+        ("GET", "live") => live(console, secret),
         ("GET", "services") => {
             let all =
                 console.processes.describe(v1::DescribeRequest { metrics: true, settings: false }).await;
@@ -193,7 +197,8 @@ async fn api(console: &Arc<Console>, request: &Request, secret: &str) -> Result<
             Ok(ok(&json!({ "processes": processes, "silent": all.silent })))
         }
         ("GET", "channels") => {
-            let limit = asked("limit").map_or(Ok(200), str::parse).map_err(Problem::bad)?;
+            let limit = asked("limit").map_or(Ok(200), str::parse);
+            let limit = limit.map_err(|_| Problem::bad("limit must be a whole number"))?;
             Ok(ok(&console.channels(asked("pattern").unwrap_or_default(), limit).await))
         }
         ("GET", "channel") => {
@@ -204,12 +209,17 @@ async fn api(console: &Arc<Console>, request: &Request, secret: &str) -> Result<
         ("GET", "event") => {
             let id: EventId = needed("id")?.parse().map_err(Problem::bad)?;
             let channel = asked("channel").map(str::parse::<Channel>).transpose().map_err(Problem::bad)?;
+            tracing::info!(target: "audit", event = %id, "an operator follows an event");
             let way = console.way(&id, channel).await?;
             let words = "no channel that is read keeps it; name its channel, if it is not read now";
             let way = way.ok_or_else(|| Problem(StatusCode::NOT_FOUND, "not_found", words.into()))?;
             Ok(ok(&way))
         }
-        ("GET", "user") => Ok(ok(&console.sessions(needed("id")?).await)),
+        ("GET", "user") => {
+            let id = needed("id")?;
+            tracing::info!(target: "audit", user_id = id, "an operator looks at a user's sessions");
+            Ok(ok(&console.sessions(id).await))
+        }
         ("GET", "outboxes") => Ok(ok(&json!({
             "now": channels::now(console).to_string(), "outboxes": console.outboxes().await?,
         }))),
@@ -246,10 +256,10 @@ fn settings(process: &v1::DescribeResponse) -> serde_json::Value {
 }
 
 /// Samples as they come, after those that are remembered.
-fn live(console: &Arc<Console>) -> Result<Answer, Problem> {
+fn live(console: &Arc<Console>, secret: &str) -> Result<Answer, Problem> {
     let watching = Watching::begin(console)?;
-    let mut remembered = console.sampler.remembered();
     let newest = console.sampler.follow();
+    let mut remembered = console.sampler.remembered();
     // The newest of them comes by itself.
     remembered.pop();
     let history = sse::Event::default().event("history").json_data(&remembered);
@@ -258,8 +268,13 @@ fn live(console: &Arc<Console>) -> Result<Answer, Problem> {
         let event = sample.and_then(|sample| sse::Event::default().event("sample").json_data(&*sample).ok());
         async move { event.map(Ok::<_, Infallible>) }
     });
+    // It ends with the session.
+    let (door, secret) = (Arc::clone(console), secret.to_owned());
+    let samples = samples.take_while(move |_| future::ready(door.door.knows(&secret)));
     let events = stream::iter(history.ok().map(Ok)).chain(samples);
-    Ok(sse::reply(sse::keep_alive().stream(events)).into_response())
+    let answer = sse::reply(sse::keep_alive().stream(events));
+    // Of nginx, which would hold samples back.
+    Ok(warp::reply::with_header(answer, "x-accel-buffering", "no").into_response())
 }
 
 /// A page that follows; counted until it is gone.

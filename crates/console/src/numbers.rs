@@ -18,8 +18,31 @@ type Bound = u64;
 const UNBOUNDED: Bound = u64::MAX;
 
 impl Counts {
-    /// Adds what one process counts.
-    pub fn add(&mut self, text: &str) {
+    /// What one process counts.
+    pub fn of(text: &str) -> Self {
+        let mut counts = Self::default();
+        counts.add(text);
+        counts
+    }
+
+    /// What several count together.
+    pub fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        for Self { values, buckets } in all {
+            for (name, value) in values {
+                *sum.values.entry(name.clone()).or_default() += value;
+            }
+            for (name, buckets) in buckets {
+                let own = sum.buckets.entry(name.clone()).or_default();
+                for (bound, value) in buckets {
+                    *own.entry(*bound).or_default() += value;
+                }
+            }
+        }
+        sum
+    }
+
+    fn add(&mut self, text: &str) {
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let Some((series, value)) = line.rsplit_once(' ') else { continue };
             let Ok(value) = value.parse::<f64>() else { continue };
@@ -89,12 +112,6 @@ mod tests {
 
     use super::*;
 
-    fn counts(text: &str) -> Counts {
-        let mut counts = Counts::default();
-        counts.add(text);
-        counts
-    }
-
     const BEFORE: &str = "# TYPE a counter\na_total{x=\"1\"} 5\na_total{x=\"2\"} 7\nb 3\n\
         t_seconds_bucket{le=\"0.1\"} 10\nt_seconds_bucket{le=\"1\"} 10\nt_seconds_bucket{le=\"+Inf\"} 10\n";
     const AFTER: &str = "a_total{x=\"1\"} 15\na_total{x=\"2\"} 7\nb 4\n\
@@ -102,15 +119,26 @@ mod tests {
 
     #[test]
     fn series_are_summed_and_rates_are_of_the_time_between() {
-        let (before, after) = (counts(BEFORE), counts(AFTER));
+        let (before, after) = (Counts::of(BEFORE), Counts::of(AFTER));
         assert_eq!((before.value("a_total"), after.value("b"), after.value("none")), (12.0, 4.0, 0.0));
         assert_eq!(after.rate(&before, "a_total", 2.0), 5.0);
         assert_eq!(before.rate(&after, "a_total", 2.0), 0.0, "it began again");
     }
 
     #[test]
+    fn what_processes_count_together_is_the_sum_of_series_and_buckets() {
+        let sum = Counts::sum([Counts::of(BEFORE), Counts::of(AFTER)].iter());
+        assert_eq!((sum.value("a_total"), sum.value("b")), (34.0, 7.0));
+        let before = Counts::of(BEFORE);
+        assert_eq!(
+            sum.quantile(&before, "t_seconds", 0.5),
+            Counts::of(AFTER).quantile(&Counts::default(), "t_seconds", 0.5)
+        );
+    }
+
+    #[test]
     fn a_quantile_is_of_what_was_measured_in_between() {
-        let (before, after) = (counts(BEFORE), counts(AFTER));
+        let (before, after) = (Counts::of(BEFORE), Counts::of(AFTER));
         assert_eq!(after.quantile(&before, "t_seconds", 0.5), Some(0.1));
         let p99 = after.quantile(&before, "t_seconds", 0.99).unwrap_or_default();
         assert!((p99 - 1.0).abs() < 1e-9, "{p99}");
@@ -122,7 +150,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "[a-z_{}=\"+. 0-9\n#]{0,200}") {
-            let counts = counts(&text);
+            let counts = Counts::of(&text);
             let _ = counts.quantile(&Counts::default(), "a", 0.5);
         }
     }

@@ -1,6 +1,9 @@
 //! Samples of what the tier does, at a pace, for the plots.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use platepal_events::Timestamp;
@@ -22,6 +25,7 @@ pub(crate) struct Sampler {
 pub(crate) struct Sample {
     pub at: String,
     pub connections: f64,
+    /// Channels that are subscribed on the bus, those included that are kept for a while after their last reader.
     pub subscriptions: f64,
     /// Per second.
     pub rates: Rates,
@@ -34,8 +38,10 @@ pub(crate) struct Sample {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Rates {
+    /// Events that backends sent, whatever became of them.
     pub published: f64,
     pub appended: f64,
+    /// Events put into connections' queues.
     pub delivered: f64,
     pub handshakes: f64,
     pub messages: f64,
@@ -120,7 +126,7 @@ pub(crate) async fn run(console: Arc<Console>) {
     tokio::pin!(told);
     let mut ticks = tokio::time::interval(console.settings.sample_interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut before: Option<(Timestamp, Counts)> = None;
+    let mut before: Option<(Timestamp, BTreeMap<String, Counts>)> = None;
     loop {
         tokio::select! {
             () = &mut told => return,
@@ -128,10 +134,8 @@ pub(crate) async fn run(console: Arc<Console>) {
         }
         let all = console.processes.describe(v1::DescribeRequest { metrics: true, settings: false }).await;
         let now = console.parts.clock.now();
-        let mut counts = Counts::default();
-        for process in all.processes.values() {
-            counts.add(&process.metrics);
-        }
+        let counts: BTreeMap<String, Counts> =
+            all.processes.iter().map(|(id, process)| (id.clone(), Counts::of(&process.metrics))).collect();
         if let Some((at, before)) = &before {
             console.sampler.take(sample(now, now.millis_since(*at), &counts, before, &all));
         }
@@ -139,12 +143,25 @@ pub(crate) async fn run(console: Arc<Console>) {
     }
 }
 
-fn sample(now: Timestamp, millis: i64, counts: &Counts, before: &Counts, all: &All) -> Sample {
+/// By process. What a process counted before it was known is no part of what happened since.
+fn sample(
+    now: Timestamp,
+    millis: i64,
+    of_now: &BTreeMap<String, Counts>,
+    of_before: &BTreeMap<String, Counts>,
+    all: &All,
+) -> Sample {
+    let counts = Counts::sum(of_now.values());
+    let known = |counts: &BTreeMap<String, Counts>| {
+        let in_both = counts.iter().filter(|(id, _)| of_now.contains_key(*id) && of_before.contains_key(*id));
+        Counts::sum(in_both.map(|(_, counts)| counts))
+    };
+    let (since, before) = (known(of_now), known(of_before));
     let seconds = (millis.max(1)) as f64 / 1e3;
-    let rate = |name: &str| counts.rate(before, name, seconds);
+    let rate = |name: &str| since.rate(&before, name, seconds);
     let delay = |name: &str| Delay {
-        p50: counts.quantile(before, name, 0.5).map(|seconds| seconds * 1e3),
-        p99: counts.quantile(before, name, 0.99).map(|seconds| seconds * 1e3),
+        p50: since.quantile(&before, name, 0.5).map(|seconds| seconds * 1e3),
+        p99: since.quantile(&before, name, 0.99).map(|seconds| seconds * 1e3),
     };
     Sample {
         at: now.to_string(),
@@ -175,8 +192,7 @@ fn sample(now: Timestamp, millis: i64, counts: &Counts, before: &Counts, all: &A
 /// Every process, and every role that does not answer.
 pub(crate) fn services(all: &All) -> Vec<Service> {
     let answered = all.processes.values().map(|process| {
-        let mut own = Counts::default();
-        own.add(&process.metrics);
+        let own = Counts::of(&process.metrics);
         let why: Vec<String> = process.missing.iter().map(|(what, why)| format!("{what}: {why}")).collect();
         Service {
             process: process.process_id.clone(),

@@ -58,7 +58,7 @@ impl Console {
 
     /// Ends a user's sessions, or one of them.
     pub(crate) async fn disconnect(&self, user_id: &str, client_id: Option<String>) -> Result<(), BusError> {
-        tracing::info!(target: "audit", user_id, client_id, "an operator ends sessions");
+        tracing::warn!(target: "audit", user_id, client_id, "an operator ends sessions");
         counter!("realtime_console_actions_total", "action" => "disconnect").increment(1);
         let whom = Whom { user: Some(user_id.to_owned()), client: client_id, session: None };
         let order =
@@ -68,7 +68,7 @@ impl Console {
 
     /// Refuses the tokens that a user has now, and ends what began with them.
     pub(crate) async fn sign_out(&self, user_id: &str) -> Result<(), BusError> {
-        tracing::info!(target: "audit", user_id, "an operator takes tokens back");
+        tracing::warn!(target: "audit", user_id, "an operator takes tokens back");
         counter!("realtime_console_actions_total", "action" => "sign_out").increment(1);
         let now = self.parts.clock.now();
         let until = now.plus_millis(millis(REFUSED_FOR));

@@ -103,7 +103,8 @@ impl Running {
         let (edges, edge_door) = edges(configuration, &keys, roles);
         let engine = Engine::open(configuration).await.context("can't open the bus")?;
         let process = Process {
-            id: rand::random(),
+            // By one name, so that what edges say of themselves is found among the processes.
+            id: edges.own().map_or_else(rand::random, |own| own.id),
             roles: names,
             started_at: Clock.now(),
             settings: configuration.effective.clone(),
