@@ -64,7 +64,7 @@ async fn a_token_of_django_becomes_its_user() {
             roles: vec![],
             restaurant_ids: vec![],
             expires_at: Timestamp::from_micros((EXP + 30) * 1_000_000),
-            issued_at: None,
+            issued_at: Some(Timestamp::from_micros(NOW_SECONDS * 1_000_000)),
             token_id: Some("abc".into()),
             name: Some("Ada".into()),
             renew_at: Timestamp::from_micros(EXP * 1_000_000),

@@ -36,8 +36,8 @@ export interface NotificationPreferences {
   quiet_hours?: { from: number; to: number } | null;
   time_zone?: string;
   language?: string;
-  /** As the tier gave it, in microseconds since 1970; `snooze` sets it. */
-  snoozed_until?: number | string | null;
+  /** `snooze` sets it. */
+  snoozed_until?: string | null;
 }
 
 export interface NotificationsPayloads {

@@ -24,8 +24,8 @@ pub(crate) struct Preferences {
     /// Empty: that of the settings.
     #[serde(default)]
     pub(crate) language: String,
-    /// Microseconds since 1970.
-    #[serde(default)]
+    /// Microseconds since 1970; as JSON a moment, as everywhere.
+    #[serde(default, with = "moment")]
     pub(crate) snoozed_until: Option<i64>,
 }
 
@@ -48,10 +48,51 @@ impl Preferences {
     }
 }
 
+/// A moment as RFC 3339. What was kept before as microseconds is read, too.
+mod moment {
+    use platepal_events::Timestamp;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Micros(i64),
+    }
+
+    #[allow(clippy::ref_option, reason = "serde wants it so")]
+    pub(super) fn serialize<S: Serializer>(micros: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+        micros.map(|micros| Timestamp::from_micros(micros).to_string()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+        match Option::<Written>::deserialize(deserializer)? {
+            None => Ok(None),
+            Some(Written::Micros(micros)) => Ok(Some(micros)),
+            Some(Written::Text(text)) => {
+                let moment: Timestamp = text.parse().map_err(D::Error::custom)?;
+                Ok(Some(moment.micros()))
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
+
+    #[test]
+    fn a_snooze_is_a_moment_in_json_and_was_microseconds_once() {
+        let read = |json: &str| serde_json::from_str::<Preferences>(json).unwrap().snoozed_until;
+        let micros = Some(1_795_519_800_000_000);
+        assert_eq!(read(r#"{"snoozed_until":"2026-11-24T11:30:00Z"}"#), micros);
+        assert_eq!(read(r#"{"snoozed_until":1795519800000000}"#), micros);
+        assert_eq!((read(r#"{"snoozed_until":null}"#), read("{}")), (None, None));
+        let written = serde_json::to_value(Preferences { snoozed_until: micros, ..Preferences::default() });
+        assert_eq!(written.unwrap()["snoozed_until"], "2026-11-24T11:30:00.000000+00:00");
+        assert!(serde_json::from_str::<Preferences>(r#"{"snoozed_until":"soon"}"#).is_err());
+    }
 
     #[test]
     fn a_snooze_that_ends_at_night_lasts_until_the_morning() {
