@@ -27,7 +27,7 @@ const JSON_TYPES = {
   uint64: 'number',
 };
 /** Between the tier's own processes; no client can subscribe to what carries them. */
-const INTERNAL = /^(grant|session|edge)\./;
+const INTERNAL = /^(edge|grant|outbox|session|token)\./;
 
 const read = (path) => readFileSync(new URL(path, ROOT), 'utf8');
 const fail = (why) => {
