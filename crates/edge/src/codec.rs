@@ -4,14 +4,15 @@
 
 use std::sync::{Arc, OnceLock};
 
+use bytes::{BufMut, Bytes, BytesMut};
+use platepal_events::{
+    Channel, Class, Entry, Event, EventId, Position, Spelling, flat_frame, frame, frame_as,
+};
+
 use crate::{
     centrifuge::messages::{Disconnect, Publication, Push, Reply},
     close::{Close, Numbers},
     journey::Journey,
-};
-use bytes::{BufMut, Bytes, BytesMut};
-use platepal_events::{
-    Channel, Class, Entry, Event, EventId, Position, Spelling, flat_frame, frame, frame_as,
 };
 
 /// First byte of a server's text frame: final, opcode 1 (RFC 6455, section 5.2).

@@ -16,13 +16,20 @@ use crate::close::{Close, Code};
 #[derive(Debug)]
 pub(crate) struct Revocations {
     max: usize,
+    state: RwLock<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
     /// By their users; of each user by what they are about.
-    of_users: RwLock<HashMap<String, HashMap<String, Revocation>>>,
+    of_users: HashMap<String, HashMap<String, Revocation>>,
+    /// Of all users.
+    count: usize,
 }
 
 impl Revocations {
     pub fn new(max: usize) -> Self {
-        Self { max, of_users: RwLock::default() }
+        Self { max, state: RwLock::default() }
     }
 
     /// From now on these tokens are refused.
@@ -30,20 +37,21 @@ impl Revocations {
         if revocation.until <= now {
             return;
         }
-        let mut of_users = self.of_users.write();
-        let of_user = of_users.entry(revocation.user.clone()).or_default();
-        of_user.insert(revocation.key(), revocation);
-        let mut count: usize = of_users.values().map(HashMap::len).sum();
-        if count > self.max {
-            count = forget(&mut of_users, self.max, now);
+        let mut state = self.state.write();
+        let of_user = state.of_users.entry(revocation.user.clone()).or_default();
+        if of_user.insert(revocation.key(), revocation).is_none() {
+            state.count += 1;
         }
-        gauge!("realtime_edge_revocations").set(count as f64);
+        if state.count > self.max {
+            state.forget(self.max, now);
+        }
+        gauge!("realtime_edge_revocations").set(state.count as f64);
     }
 
     /// The error is what to close with.
     pub fn check(&self, principal: &Principal) -> Result<(), Close> {
-        let of_users = self.of_users.read();
-        let of_user = of_users.get(principal.user_id.as_str());
+        let state = self.state.read();
+        let of_user = state.of_users.get(principal.user_id.as_str());
         if of_user.is_some_and(|own| own.values().any(|revocation| revocation.means(principal))) {
             counter!("realtime_edge_revoked_tokens_total").increment(1);
             return Err(Code::Unauthorised.because("the token was revoked; sign in again"));
@@ -52,27 +60,28 @@ impl Revocations {
     }
 }
 
-/// Forgets what is over; if that is not enough, what is over soonest. How many are left.
-fn forget(of_users: &mut HashMap<String, HashMap<String, Revocation>>, max: usize, now: Timestamp) -> usize {
-    let mut ends: Vec<Timestamp> =
-        of_users.values().flat_map(HashMap::values).map(|own| own.until).filter(|end| *end > now).collect();
-    ends.sort_unstable();
-    // A tenth at once, so that not every further one looks through all of them.
-    let spared = if ends.len() > max { max - max / 10 } else { ends.len() };
-    let from = ends.get(ends.len() - spared).copied().unwrap_or(now);
-    if ends.len() > max {
-        tracing::warn!(
-            max,
-            "more revoked tokens than REALTIME_EDGE_REVOCATIONS; those that end soonest are forgotten"
-        );
+impl State {
+    /// Forgets what is over; if that is not enough, what is over soonest.
+    fn forget(&mut self, max: usize, now: Timestamp) {
+        let all = self.of_users.values().flat_map(HashMap::values);
+        let mut ends: Vec<Timestamp> = all.map(|own| own.until).filter(|end| *end > now).collect();
+        ends.sort_unstable();
+        // A tenth at once, so that not every further one looks through all of them.
+        let spared = if ends.len() > max { max - max / 10 } else { ends.len() };
+        let from = ends.get(ends.len() - spared).copied().unwrap_or(now);
+        if ends.len() > max {
+            tracing::warn!(
+                max,
+                "more revoked tokens than REALTIME_EDGE_REVOCATIONS; those that end soonest are forgotten"
+            );
+        }
+        self.count = 0;
+        self.of_users.retain(|_, own| {
+            own.retain(|_, revocation| revocation.until > now && revocation.until >= from);
+            self.count += own.len();
+            !own.is_empty()
+        });
     }
-    let mut count = 0;
-    of_users.retain(|_, own| {
-        own.retain(|_, revocation| revocation.until > now && revocation.until >= from);
-        count += own.len();
-        !own.is_empty()
-    });
-    count
 }
 
 #[cfg(test)]

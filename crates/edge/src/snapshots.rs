@@ -7,7 +7,10 @@
 //! Invariant: whoever is given a state is a reader of the channel already, so nothing falls between the two. That a
 //! channel has no state yet is never remembered: it names no place.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use bytes::Bytes;
 use metrics::counter;
@@ -80,12 +83,7 @@ impl Snapshots {
         if !channel.kind().has_snapshot() {
             return Ok(None);
         }
-        let state = match self.remembered(channel).await {
-            // Somebody may have asked before this reader was attached.
-            Err(Missing::Yet) => self.ask(channel).await,
-            remembered => remembered,
-        };
-        match state {
+        match self.state(channel).await {
             Ok(state) if state.position.offset > 0 && state.position.epoch != head.epoch => {
                 self.cache.invalidate(channel).await;
                 Err(unavailable(channel, "its position is of another epoch"))
@@ -101,13 +99,22 @@ impl Snapshots {
         }
     }
 
-    async fn remembered(&self, channel: &Channel) -> Result<Arc<State>, Missing> {
+    async fn state(&self, channel: &Channel) -> Result<Arc<State>, Missing> {
         if let Some(state) = self.cache.get(channel).await {
             counter!("realtime_edge_snapshots_total", "source" => "remembered").increment(1);
             return Ok(state);
         }
-        let asked = self.cache.try_get_with_by_ref(channel, Box::pin(self.ask(channel))).await;
-        asked.map_err(|why| Missing::clone(&why))
+        let is_own = AtomicBool::new(false);
+        let question = async {
+            is_own.store(true, Ordering::Relaxed);
+            self.ask(channel).await
+        };
+        let asked = self.cache.try_get_with_by_ref(channel, Box::pin(question)).await;
+        match asked.map_err(|why| Missing::clone(&why)) {
+            // Another's question, which may have been asked before this reader was attached.
+            Err(Missing::Yet) if !is_own.load(Ordering::Relaxed) => self.ask(channel).await,
+            answer => answer,
+        }
     }
 
     async fn ask(&self, channel: &Channel) -> Result<Arc<State>, Missing> {

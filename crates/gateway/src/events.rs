@@ -64,18 +64,27 @@ fn parse_channel(name: &str) -> Result<Channel, Status> {
 
 /// An event of a batch.
 #[derive(Debug, Clone)]
-struct Asked {
-    /// The error says what is wrong with its form.
-    event: Result<Checked, Status>,
-    /// Those whose names can be read.
-    channels: Vec<Channel>,
+enum Asked {
+    Event(Checked),
+    /// Its form is wrong; of its channels those whose names can be read.
+    Wrong(Status, Vec<Channel>),
 }
 
 impl Asked {
     fn of(publisher: &Publisher, mut request: v1::PublishRequest) -> Self {
         stamp(&mut request);
-        let channels = request.channels.iter().filter_map(|name| name.parse().ok()).collect();
-        Self { event: publisher.check(request), channels }
+        let v1::PublishRequest { event, channels: names } = request;
+        match publisher.check(event, &names) {
+            Ok(event) => Self::Event(event),
+            Err(why) => Self::Wrong(why, names.iter().filter_map(|name| name.parse().ok()).collect()),
+        }
+    }
+
+    fn channels(&self) -> &[Channel] {
+        match self {
+            Self::Event(event) => &event.channels,
+            Self::Wrong(_, channels) => channels,
+        }
     }
 }
 
@@ -132,7 +141,8 @@ impl EventsService for Events {
     ) -> Result<Response<v1::PublishResponse>, Status> {
         let mut request = request.into_inner();
         stamp(&mut request);
-        self.publisher.publish(self.publisher.check(request)?).await.map(Response::new)
+        let v1::PublishRequest { event, channels } = request;
+        self.publisher.publish(self.publisher.check(event, &channels)?).await.map(Response::new)
     }
 
     async fn publish_batch(
@@ -145,7 +155,7 @@ impl EventsService for Events {
             return Err(invalid("events", format!("{count} events, the limit is {EVENTS_PER_BATCH_MAX}")));
         }
         let batch: Vec<Asked> = events.into_iter().map(|event| Asked::of(&self.publisher, event)).collect();
-        let channels: Vec<&[Channel]> = batch.iter().map(|asked| asked.channels.as_slice()).collect();
+        let channels: Vec<&[Channel]> = batch.iter().map(Asked::channels).collect();
         let answered: Vec<Vec<(usize, v1::PublishResult)>> = stream::iter(runs(&channels))
             .map(|run| {
                 let publisher = self.publisher.clone();
@@ -155,10 +165,10 @@ impl EventsService for Events {
                     let mut answers = Vec::with_capacity(events.len());
                     let mut kept_back = false;
                     for (index, asked) in events {
-                        let kept = match asked.event {
+                        let kept = match asked {
                             _ if kept_back => Err(Status::aborted(KEPT_BACK)),
-                            Ok(event) => publisher.publish(event).await,
-                            Err(status) => Err(status),
+                            Asked::Event(event) => publisher.publish(event).await,
+                            Asked::Wrong(why, _) => Err(why),
                         };
                         kept_back |= ordered && kept.is_err();
                         answers.push((index, result(kept)));

@@ -50,12 +50,12 @@ impl Publisher {
         }
     }
 
-    /// Checks the form of a request; the status says which field is wrong, and why.
-    pub(crate) fn check(&self, request: v1::PublishRequest) -> Result<Checked, Status> {
-        let event = request.event.ok_or_else(|| invalid("event", "must be set"))?;
+    /// Checks the form of an event and the names of its channels; the status says which field is wrong, and why.
+    pub(crate) fn check(&self, event: Option<v1::Event>, names: &[String]) -> Result<Checked, Status> {
+        let event = event.ok_or_else(|| invalid("event", "must be set"))?;
         let event = Event::parse(event, self.clock.now())
             .map_err(|why| invalid(&format!("event.{}", why.field()), why))?;
-        let count = request.channels.len();
+        let count = names.len();
         if count == 0 {
             return Err(invalid("channels", "name at least one channel, e.g. customer:7"));
         }
@@ -66,7 +66,7 @@ impl Publisher {
             ));
         }
         let mut channels = Vec::with_capacity(count);
-        for (index, name) in request.channels.iter().enumerate() {
+        for (index, name) in names.iter().enumerate() {
             let channel: Channel = name.parse().map_err(|why| invalid(&format!("channels[{index}]"), why))?;
             // `customer:7` and `customer_7` are one channel, told once.
             if !channels.contains(&channel) {

@@ -113,11 +113,7 @@ impl Api {
         tags: &Tags,
     ) -> Result<Published, Problem> {
         let channel = named(channel)?;
-        let request = v1::PublishRequest {
-            event: Some(message.event(&channel, tags)?),
-            channels: vec![channel.to_string()],
-        };
-        let checked = self.publisher.check(request)?;
+        let checked = self.publisher.check(Some(message.event(&channel, tags)?), &[channel.to_string()])?;
         let is_log = checked.event.kind.class() == Class::Log;
         let kept = self.publisher.publish(checked).await?.kept;
         let position = kept.into_iter().find(|kept| is_log && kept.channel == channel.as_str());
